@@ -1,0 +1,330 @@
+package release
+
+import "time"
+
+// APIVersion is the only version of the files that this build reads.
+const APIVersion = "sluice.dev/v1alpha1"
+
+// Kinds of files.
+const (
+	KindModel  = "Model"
+	KindConfig = "Config"
+	KindSuite  = "Suite"
+)
+
+// Model is the file that describes a model, its versions, what is measured and the way of a release.
+type Model struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   Metadata `json:"metadata"`
+	Spec       Spec     `json:"spec"`
+}
+
+// Metadata names an object. Labels are free and never interpreted.
+type Metadata struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Spec is what a Model file says about its model.
+type Spec struct {
+	Match    Match               `json:"match"`
+	Dialect  Dialect             `json:"dialect"`
+	Unit     UnitSpec            `json:"unit"`
+	Traffic  Traffic             `json:"traffic,omitzero"`
+	Segments map[string]Selector `json:"segments,omitempty"`
+	Versions map[string]Version  `json:"versions"`
+	Live     string              `json:"live"` // the first live version; afterwards status.live is Sluice's
+	Limits   Limits              `json:"limits,omitzero"`
+	Feedback FeedbackSpec        `json:"feedback,omitzero"`
+	Metrics  []Metric            `json:"metrics"`
+	Plan     Plan                `json:"plan"`
+}
+
+// Match says which requests belong to the model. Most specific first: model, host, longest path, headers.
+type Match struct {
+	Path    string            `json:"path,omitempty"` // exact, or a prefix when it ends in "/"
+	Host    string            `json:"host,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Model   string            `json:"model,omitempty"` // the body's model, for LLM dialects
+}
+
+// Dialect is the language in which clients talk to the model.
+type Dialect string
+
+// The dialects. Anything that is not understood is relayed as it is.
+const (
+	DialectJSON      Dialect = "json"
+	DialectRaw       Dialect = "raw"
+	DialectOpenAI    Dialect = "openai"
+	DialectAnthropic Dialect = "anthropic"
+	DialectGemini    Dialect = "gemini"
+	DialectOIP       Dialect = "oip"
+)
+
+// UnitSpec says who is assigned: the first selector that is present names the unit.
+type UnitSpec struct {
+	From    []Selector  `json:"from"`
+	Missing UnitMissing `json:"missing,omitempty"` // default: live
+}
+
+// UnitMissing says what happens to a request that names no unit.
+type UnitMissing string
+
+// Live serves it by the live version and leaves it out of the analysis; perRequest makes each such
+// request a unit of its own.
+const (
+	MissingLive       UnitMissing = "live"
+	MissingPerRequest UnitMissing = "perRequest"
+)
+
+// Traffic is what lint and simulate plan with.
+type Traffic struct {
+	Requests Rate `json:"requests,omitzero"`
+	Users    Rate `json:"users,omitzero"`
+}
+
+// Version is one upstream that can answer.
+type Version struct {
+	URL           string            `json:"url"`
+	Timeout       Duration          `json:"timeout,omitzero"`       // of the whole answer; default 30 s
+	MaxConcurrent int               `json:"maxConcurrent,omitzero"` // default 512; beyond: 429 with Retry-After
+	Headers       map[string]Secret `json:"headers,omitempty"`      // added to each request
+	Failover      bool              `json:"failover,omitempty"`     // a candidate that fails before its first byte is retried on live
+}
+
+// Secret is a literal, env:NAME or file:PATH. It is resolved when the routes are compiled and never stored resolved.
+type Secret string
+
+// Limits of what a client may send to this model.
+type Limits struct {
+	Body Bytes `json:"body,omitzero"` // default 10 MiB
+}
+
+// FeedbackSpec bounds how late an outcome may be told.
+type FeedbackSpec struct {
+	Horizon Duration `json:"horizon,omitzero"` // default 72 h
+}
+
+// Metric is one thing that is measured per exposure or feedback, and what may be lost of it.
+type Metric struct {
+	Name      string     `json:"name"`
+	Source    Source     `json:"source"`
+	Kind      MetricKind `json:"kind,omitempty"`      // default: from the source
+	Direction Direction  `json:"direction,omitempty"` // default: lower for errors, latency, cost; required otherwise, none for categories
+	Margin    Margin     `json:"margin,omitzero"`     // what may be lost at most; required unless role is watch
+	Tolerate  Margin     `json:"tolerate,omitzero"`   // the harm that one accepts; default: half the margin
+	Role      Role       `json:"role"`
+	Weight    float64    `json:"weight,omitempty"`   // share of alpha among guardrails and objective, relative; default 1
+	Quantile  float64    `json:"quantile,omitempty"` // latency: the quantile of the margin; default 0.95
+	Window    Duration   `json:"window,omitzero"`    // how long an outcome is waited for; default 10 min
+	Missing   Missing    `json:"missing,omitempty"`  // feedback that never comes: skip (default) or zero
+}
+
+// MetricKind is how a metric is judged.
+type MetricKind string
+
+// The kinds. Event: did it happen to the unit; proportion and mean: over requests; latency and category: distributions.
+const (
+	MetricEvent      MetricKind = "event"
+	MetricProportion MetricKind = "proportion"
+	MetricMean       MetricKind = "mean"
+	MetricLatency    MetricKind = "latency"
+	MetricCategory   MetricKind = "category"
+)
+
+// Direction is which way is good.
+type Direction string
+
+// The directions.
+const (
+	Lower  Direction = "lower"
+	Higher Direction = "higher"
+)
+
+// Role is what a metric may decide.
+type Role string
+
+// An objective must be shown no worse or better, a guardrail must not be shown worse, watch never decides.
+const (
+	Objective Role = "objective"
+	Guardrail Role = "guardrail"
+	Watch     Role = "watch"
+)
+
+// Missing is how feedback that never came counts.
+type Missing string
+
+// Skip leaves the exposure out; zero counts it as 0 once its window is over.
+const (
+	MissingSkip Missing = "skip"
+	MissingZero Missing = "zero"
+)
+
+// Plan is the ordered way of a release.
+type Plan struct {
+	Alpha        float64  `json:"alpha,omitempty"` // default 0.05
+	Steps        []Step   `json:"steps"`
+	OnHarm       OnHarm   `json:"onHarm,omitempty"` // default: rollback
+	NoData       OnNoData `json:"noData,omitempty"` // default and only value: hold
+	KeepHoldback bool     `json:"keepHoldback,omitempty"`
+}
+
+// OnHarm is what follows when harm is shown.
+type OnHarm string
+
+// The reactions to harm.
+const (
+	HarmRollback OnHarm = "rollback"
+	HarmPause    OnHarm = "pause"
+)
+
+// OnUndecided is what follows when the deadline passes undecided.
+type OnUndecided string
+
+// The reactions to a deadline without a decision. Undecided is never success.
+const (
+	UndecidedPause    OnUndecided = "pause"
+	UndecidedRollback OnUndecided = "rollback"
+)
+
+// OnNoData is what follows when nothing arrives: holding is the only answer that is never wrong.
+type OnNoData string
+
+// NoDataHold waits.
+const NoDataHold OnNoData = "hold"
+
+// Goal is what the objective of an A/B test must reach.
+type Goal string
+
+// The goals.
+const (
+	GoalBetter  Goal = "better"
+	GoalNoWorse Goal = "noWorse"
+)
+
+// Step is one stage of the plan: exactly one field is set.
+type Step struct {
+	Test       *TestStep       `json:"test,omitempty"`
+	Shadow     *ShadowStep     `json:"shadow,omitempty"`
+	ABTest     *ABTestStep     `json:"abTest,omitempty"`
+	Canary     *CanaryStep     `json:"canary,omitempty"`
+	Approval   *ApprovalStep   `json:"approval,omitempty"`
+	Pause      *PauseStep      `json:"pause,omitempty"`
+	Production *ProductionStep `json:"production,omitempty"`
+	Optimize   *OptimizeStep   `json:"optimize,omitempty"`
+}
+
+// StepKind names a step's kind as the file does.
+type StepKind string
+
+// The kinds of steps.
+const (
+	StepTest       StepKind = "test"
+	StepShadow     StepKind = "shadow"
+	StepABTest     StepKind = "abTest"
+	StepCanary     StepKind = "canary"
+	StepApproval   StepKind = "approval"
+	StepPause      StepKind = "pause"
+	StepProduction StepKind = "production"
+	StepOptimize   StepKind = "optimize"
+)
+
+// TestStep runs a suite against the candidate before any user or copy reaches it.
+type TestStep struct {
+	Suite    string   `json:"suite"`             // path of the Suite file, relative to the Model file
+	Deadline Duration `json:"deadline,omitzero"` // default 10 min
+}
+
+// ShadowStep mirrors requests to the candidate; its answers are discarded and compared.
+type ShadowStep struct {
+	Share    Share       `json:"share"`
+	Until    ShadowUntil `json:"until"`
+	Deadline Duration    `json:"deadline"`
+}
+
+// ShadowUntil is how much must be compared.
+type ShadowUntil struct {
+	Pairs int64 `json:"pairs"`
+}
+
+// ABTestStep gives the candidate a constant share of the units.
+type ABTestStep struct {
+	Share       Share       `json:"share"`
+	Goal        Goal        `json:"goal,omitempty"` // default: noWorse
+	Hold        Duration    `json:"hold,omitzero"`
+	Deadline    Duration    `json:"deadline"`
+	OnUndecided OnUndecided `json:"onUndecided,omitempty"` // default: pause
+}
+
+// CanaryStep grows the share.
+type CanaryStep struct {
+	Shares      []Share     `json:"shares"`
+	Hold        Duration    `json:"hold,omitzero"` // at each share, at least; default 10 min
+	Deadline    Duration    `json:"deadline"`      // of each share
+	OnUndecided OnUndecided `json:"onUndecided,omitempty"`
+}
+
+// ApprovalStep waits for a person who has one of the roles.
+type ApprovalStep struct {
+	By []string `json:"by,omitempty"`
+}
+
+// PauseStep waits for a time, or for a person when Duration is zero.
+type PauseStep struct {
+	Duration Duration `json:"duration,omitzero"`
+}
+
+// ProductionStep serves the candidate to all but the hold-back and watches.
+type ProductionStep struct {
+	Holdback Share    `json:"holdback,omitzero"`
+	Watch    Duration `json:"watch"`
+}
+
+// OptimizeStep moves shares among versions by evidence.
+type OptimizeStep struct {
+	Versions []string `json:"versions,omitempty"`
+	Floor    Share    `json:"floor,omitzero"`
+}
+
+// Kind returns the step's kind, or "" if not exactly one field is set.
+func (s Step) Kind() StepKind {
+	kinds := [...]struct {
+		set  bool
+		kind StepKind
+	}{
+		{s.Test != nil, StepTest},
+		{s.Shadow != nil, StepShadow},
+		{s.ABTest != nil, StepABTest},
+		{s.Canary != nil, StepCanary},
+		{s.Approval != nil, StepApproval},
+		{s.Pause != nil, StepPause},
+		{s.Production != nil, StepProduction},
+		{s.Optimize != nil, StepOptimize},
+	}
+	var found StepKind
+	for _, k := range kinds {
+		switch {
+		case k.set && found != "":
+			return ""
+		case k.set:
+			found = k.kind
+		}
+	}
+	return found
+}
+
+// Defaults that the file may leave out.
+const (
+	DefaultAlpha           = 0.05
+	DefaultQuantile        = 0.95
+	DefaultWindow          = 10 * time.Minute
+	DefaultHold            = 10 * time.Minute
+	DefaultHorizon         = 72 * time.Hour
+	DefaultVersionTimeout  = 30 * time.Second
+	DefaultMaxConcurrent   = 512
+	DefaultBodyLimit       = 10 << 20
+	DefaultTestDeadline    = 10 * time.Minute
+	DefaultLatencyMargin   = 1.25 // x
+	DefaultLatencyTolerate = 1.1  // x
+)
