@@ -46,6 +46,8 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrLocked says that another process owns the data folder.
 	ErrLocked = errors.New("data folder in use")
+	// ErrInvalid says that the request itself breaks a rule of limits.go; nothing was written.
+	ErrInvalid = errors.New("invalid request")
 )
 
 // Revision numbers the writes of a control key. 0 means "the key does not exist".
@@ -104,13 +106,14 @@ type Store interface {
 	// History yields the entries that were appended to key after the given revision, oldest first.
 	History(ctx context.Context, key string, after Revision) ([]Entry, error)
 	// Commit stores all writes or none and returns their revisions in order.
-	// ErrConflict, ErrFenced, ErrFull, ErrUnavailable: nothing was written. ErrUnknown: read back.
+	// ErrConflict, ErrFenced, ErrFull, ErrUnavailable, ErrInvalid: nothing was written.
+	// ErrFenced wins over ErrConflict. ErrUnknown: read back.
 	Commit(ctx context.Context, b Batch) ([]Revision, error)
 	// Watch yields the present value of key, if any, and then each later one until ctx ends.
 	// A slow reader may miss values in between, never the last one.
 	Watch(ctx context.Context, key string) iter.Seq2[Entry, error]
 
-	// Acquire claims the lease of that name or answers ErrHeld.
+	// Acquire claims the lease of that name or answers ErrHeld. The ttl is rounded up to seconds.
 	Acquire(ctx context.Context, name string, ttl time.Duration) (Lease, error)
 
 	// Append adds data to a log and returns its sequence. Within a time window of at least a
@@ -118,9 +121,11 @@ type Store interface {
 	Append(ctx context.Context, log, id string, data []byte) (Seq, error)
 	// Read yields the log's entries after the given sequence: those that exist, then each new one
 	// as it comes, until ctx ends or follow is false and the end is reached. ErrGap: some of them
-	// are gone; the reader goes on by asking from First()-1.
+	// are gone (the reader goes on by asking from first-1 of Bounds), or after lies beyond the end
+	// of the log, which is then not the log that the reader knew.
 	Read(ctx context.Context, log string, after Seq, follow bool) iter.Seq2[Record, error]
-	// Bounds returns the first and the last sequence of a log; 0, 0 for an empty one.
+	// Bounds returns the first and the last sequence of a log; 0, 0 for one never written. Where
+	// retention removed everything, first = last+1.
 	Bounds(ctx context.Context, log string) (first, last Seq, err error)
 
 	// PutBlob replaces the blob of that name, whose revision must be expect (0: must not exist).
