@@ -49,6 +49,7 @@ type MetricView struct {
 // EventView holds one event metric's units (R1, R3) of one arm in one stratum.
 type EventView struct {
 	First  uint64 // E1: units whose first event of the epoch fell here
+	Ever   uint64 // of First: units without an event in any earlier epoch (R1's release-long process)
 	Closed uint64 // R3: sampled units of this stratum whose window is over
 	With   uint64 // of those, with the event inside their window
 }
