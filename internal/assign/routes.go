@@ -22,23 +22,24 @@ type Spec struct {
 
 // RouteSpec is one model's part of a Spec. Arms[0] is live.
 type RouteSpec struct {
-	Model   string               `json:"model"`
-	Match   release.Match        `json:"match"`
-	Dialect release.Dialect      `json:"dialect"`
-	Unit    release.UnitSpec     `json:"unit"`
-	Signals []release.Signal     `json:"signals"`
-	Limits  release.Limits       `json:"limits"`
-	Horizon release.Duration     `json:"horizon"`
-	Release uint32               `json:"release"` // 0: none runs
-	Stratum uint16               `json:"stratum"`
-	Epoch   uint8                `json:"epoch"`
-	Kind    release.ExposureKind `json:"kind"` // of exposures recorded under this route
-	Salt    string               `json:"salt"`
-	Arms    []ArmSpec            `json:"arms"`
-	Serve   []Interval           `json:"serve"`   // who is served by which arm
-	WouldBe []Interval           `json:"wouldBe"` // arms recorded while live serves all (Kind WouldBe)
-	Mirror  release.Share        `json:"mirror"`  // share of units whose requests are copied to arm 1
-	Breaker BreakerSpec          `json:"breaker,omitzero"`
+	Model      string               `json:"model"`
+	Generation uint64               `json:"generation"` // of the release's state (rollout.State.Generation): what a gateway reports as served
+	Match      release.Match        `json:"match"`
+	Dialect    release.Dialect      `json:"dialect"`
+	Unit       release.UnitSpec     `json:"unit"`
+	Signals    []release.Signal     `json:"signals"`
+	Limits     release.Limits       `json:"limits"`
+	Horizon    release.Duration     `json:"horizon"`
+	Release    uint32               `json:"release"` // 0: none runs
+	Stratum    uint16               `json:"stratum"`
+	Epoch      uint8                `json:"epoch"`
+	Kind       release.ExposureKind `json:"kind"` // of exposures recorded under this route
+	Salt       string               `json:"salt"`
+	Arms       []ArmSpec            `json:"arms"`
+	Serve      []Interval           `json:"serve"`   // who is served by which arm
+	WouldBe    []Interval           `json:"wouldBe"` // arms recorded while live serves all (Kind WouldBe)
+	Mirror     release.Share        `json:"mirror"`  // share of units whose requests are copied to arm 1
+	Breaker    BreakerSpec          `json:"breaker,omitzero"`
 }
 
 // ArmSpec is the version behind one arm.
