@@ -53,3 +53,45 @@ func KindOf(err error) ErrorKind {
 	}
 	return KindInternal
 }
+
+// Invalid makes an Error of kind invalid: the same input will fail again.
+func Invalid(op, format string, args ...any) *Error { return newError(KindInvalid, op, format, args) }
+
+// NotFound makes an Error of kind notFound.
+func NotFound(op, format string, args ...any) *Error { return newError(KindNotFound, op, format, args) }
+
+// Conflict makes an Error of kind conflict: refused in the present state.
+func Conflict(op, format string, args ...any) *Error { return newError(KindConflict, op, format, args) }
+
+// Denied makes an Error of kind denied.
+func Denied(op, format string, args ...any) *Error { return newError(KindDenied, op, format, args) }
+
+// Unavailable makes an Error of kind unavailable: the same input may succeed later.
+func Unavailable(op string, cause error, format string, args ...any) *Error {
+	e := newError(KindUnavailable, op, format, args)
+	e.Cause = cause
+	return e
+}
+
+// Internal makes an Error of kind internal: a fault of Sluice itself.
+func Internal(op string, cause error, format string, args ...any) *Error {
+	e := newError(KindInternal, op, format, args)
+	e.Cause = cause
+	return e
+}
+
+func newError(kind ErrorKind, op, format string, args []any) *Error {
+	return &Error{Kind: kind, Op: op, Msg: fmt.Sprintf(format, args...)}
+}
+
+// Fix returns a copy of the error that says what to do about it.
+func (e *Error) Fix(format string, args ...any) *Error {
+	c := *e
+	c.Remedy = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// invalidText is the error of a value that can't be read: what it should be, what it is, an example.
+func invalidText(what, got, want string) *Error {
+	return &Error{Kind: KindInvalid, Msg: fmt.Sprintf("%q is not a valid %s", clip(got), what), Remedy: "write " + want}
+}

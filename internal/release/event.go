@@ -43,6 +43,7 @@ const (
 	FlagCancelled                     // the client went away before the answer was complete
 	FlagTruncated                     // the upstream ended early
 	FlagBreaker                       // live answered because the gateway's breaker was open
+	FlagLease                         // live answered because the lease of the gateway's routes was over
 )
 
 // ValueKind is the type of a Value.
