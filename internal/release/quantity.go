@@ -94,6 +94,9 @@ var byteUnits = [...]struct {
 	{"TB", 1e12},
 }
 
+// maxBytes bounds a size: 512 TiB, which as a plain number is still below maxMagnitude.
+const maxBytes = 1 << 49
+
 // ParseBytes reads "512KiB", "10MiB", "1.5GB" or a plain number of bytes. A size that is no whole
 // number of bytes is an error.
 func ParseBytes(s string) (Bytes, error) {
@@ -108,7 +111,7 @@ func ParseBytes(s string) (Bytes, error) {
 			continue
 		}
 		size := v * float64(u.factor)
-		if size != math.Trunc(size) || size > 1<<53 {
+		if size != math.Trunc(size) || size > maxBytes {
 			return 0, bad
 		}
 		return Bytes(size), nil

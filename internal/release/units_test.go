@@ -143,7 +143,7 @@ func TestUnitsRoundTrip(t *testing.T) {
 			Share:    Share(rapid.Uint32Range(0, uint32(Whole)).Draw(t, "share")),
 			Duration: Duration(rapid.Int64Range(0, int64(maxDays*24*time.Hour)).Draw(t, "duration")),
 			Rate:     Rate(float64(rapid.IntRange(0, 1e9).Draw(t, "rate")) / per),
-			Bytes:    Bytes(rapid.Int64Range(0, 1<<53).Draw(t, "bytes")),
+			Bytes:    Bytes(rapid.Int64Range(0, maxBytes).Draw(t, "bytes")),
 			Margin:   Margin{magnitude.Draw(t, "margin"), rapid.SampledFrom(units).Draw(t, "unit")},
 		}
 		data, err := json.Marshal(in)
