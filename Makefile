@@ -1,0 +1,37 @@
+# make test is what CI runs; make check is what a contributor runs before a commit.
+GO       ?= go
+PACKAGES ?= ./...
+export CGO_ENABLED = 0
+
+.PHONY: build test race lint check fuzz bench golden schema clean
+
+build: ## the binary, stripped
+	$(GO) build -trimpath -ldflags "-s -w" -o bin/sluice ./cmd/sluice
+
+test: ## everything that must hold, in a few minutes
+	$(GO) vet $(PACKAGES)
+	$(GO) test -timeout 20m $(PACKAGES)
+
+race: ## the race detector needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(PACKAGES)
+
+lint: ## golangci-lint v2 and gofumpt must be installed
+	gofumpt -l . | (! grep .)
+	golangci-lint run
+
+check: lint test
+
+fuzz: ## each fuzz target for a short while
+	@for p in $$($(GO) list ./internal/...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$p || exit 1; \
+	  done; done
+
+bench: ## the figures of bench/README.md
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+golden: ## write the golden files anew; read the diff before you commit it
+	$(GO) test ./internal/rollout ./internal/release -rewrite
+
+clean:
+	rm -rf bin

@@ -1,0 +1,182 @@
+package sluice_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "sluice.dev/sluice"
+
+// arrows says which package of ours may import which others, and why. A package that is missing
+// here, an import that is missing in its row, and a row of a package that is gone all fail.
+var arrows = map[string]struct {
+	may string
+	why string
+}{
+	"internal/stats":   {"", "mathematics knows nothing of releases"},
+	"internal/release": {"", "the vocabulary is the ground floor"},
+	"internal/store":   {"", "a contract about bytes, keys and revisions"},
+	"internal/console": {"", "embedded pages are a client of the API, in the browser"},
+
+	"internal/store/storetest": {"internal/store", "the contract's own suite"},
+	"internal/assign":          {"internal/release", "shares and units are words of the vocabulary"},
+	"internal/tally":           {"internal/release", "folds the vocabulary's events"},
+	"internal/natsstore":       {"internal/store", "implements the contract"},
+	"internal/notify":          {"internal/release", "sends decisions as they are told"},
+	"internal/suite":           {"internal/release internal/stats", "tests a version; its data gates carry intervals"},
+
+	"internal/judge":   {"internal/release internal/stats internal/tally", "from sums to verdicts"},
+	"internal/rollout": {"internal/assign internal/judge internal/release", "from verdicts to decisions and shares"},
+	"internal/records": {"internal/assign internal/judge internal/release internal/rollout internal/store", "the one place that knows what is stored"},
+
+	"internal/gateway":    {"internal/assign internal/release", "the data plane stays light"},
+	"internal/ofrep":      {"internal/assign internal/release", "the data plane stays light"},
+	"internal/ingest":     {"internal/release internal/tally", "telemetry to log to sums; app hands it the log"},
+	"internal/controller": {"internal/judge internal/records internal/release internal/rollout internal/tally", "the loop joins judge and rollout through records"},
+	"internal/api":        {"internal/judge internal/records internal/release internal/rollout", "shows and commands what records hold"},
+
+	"internal/simulate": {"internal/assign internal/judge internal/release internal/rollout internal/stats internal/tally", "the core on a virtual clock"},
+	"internal/sim":      {"*", "the whole system in one thread, faults on"},
+	"internal/app":      {"internal/api internal/assign internal/console internal/controller internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/judge", "joins the parts"},
+
+	"internal/demo/credittraffic": {"examples/credit", "requests drawn from the example's held-out applicants"},
+	"internal/demo":               {"examples/credit examples/credit/scoring examples/credit/server internal/api internal/app internal/demo/credittraffic internal/release internal/rollout internal/suite", "runs the example against a whole server"},
+	"internal/cli":                {"internal/api internal/app internal/demo internal/judge internal/release internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos"},
+	"cmd/sluice":                  {"internal/cli", "one line"},
+
+	"examples/credit":                  {"", "data of the example"},
+	"examples/credit/scoring":          {"", "an example must build without Sluice"},
+	"examples/credit/server":           {"examples/credit/scoring", "an example must build without Sluice"},
+	"examples/credit/cmd/creditserver": {"examples/credit examples/credit/scoring examples/credit/server", "an example must build without Sluice"},
+}
+
+// core is pure: values in, values out.
+var core = []string{"stats", "release", "assign", "tally", "judge", "rollout"}
+
+// impure are imports that let a clock, chance, I/O, locks or goroutines in.
+var impure = []string{"context", "sync", "sync/atomic", "os", "os/exec", "net", "net/http", "log", "log/slog", "crypto/rand", "io/ioutil", "syscall", "runtime", "embed"}
+
+// impureCalls are functions of pure packages that read the clock or draw from global chance.
+var impureCalls = map[string][]string{
+	"time":         {"Now", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Since", "Until"},
+	"math/rand/v2": {"Int", "IntN", "Int64", "Int64N", "Uint32", "Uint64", "Uint64N", "Float64", "Float32", "NormFloat64", "ExpFloat64", "Perm", "Shuffle", "N"},
+	"math/rand":    {"Int", "Intn", "Int63", "Uint32", "Uint64", "Float64", "Float32", "NormFloat64", "ExpFloat64", "Perm", "Shuffle", "Seed"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []goPackage
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+func TestArrows(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		if len(p.GoFiles) == 0 {
+			continue // tests only
+		}
+		seen[name] = true
+		row, ok := arrows[name]
+		if !ok {
+			t.Errorf("%s has no row in the table of arrows: say what it may import, and why", name)
+			continue
+		}
+		may := strings.Fields(row.may)
+		for _, imp := range p.Imports {
+			ours, ok := strings.CutPrefix(imp, module+"/")
+			if ok && row.may != "*" && !slices.Contains(may, ours) {
+				t.Errorf("%s imports %s, which its row does not allow (%s)", name, ours, row.why)
+			}
+		}
+	}
+	for name := range arrows {
+		if !seen[name] {
+			t.Errorf("the table of arrows has a row for %s, which does not exist", name)
+		}
+	}
+}
+
+func TestCoreIsPure(t *testing.T) {
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module+"/internal/")
+		if !slices.Contains(core, name) {
+			continue
+		}
+		for _, imp := range p.Imports {
+			if slices.Contains(impure, imp) {
+				t.Errorf("core package %s imports %s", name, imp)
+			}
+		}
+		for _, f := range p.GoFiles {
+			checkPure(t, name, filepath.Join(p.Dir, f))
+		}
+	}
+}
+
+// checkPure fails on goroutines, channels and calls of the clock or of global chance.
+func checkPure(t *testing.T, name, file string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := map[string]string{} // local name of an import -> path
+	for _, imp := range f.Imports {
+		path, err := strconv.Unquote(imp.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := filepath.Base(path)
+		if base == "v2" {
+			base = filepath.Base(filepath.Dir(path))
+		}
+		if imp.Name != nil {
+			base = imp.Name.Name
+		}
+		local[base] = path
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt, *ast.SelectStmt, *ast.SendStmt:
+			t.Errorf("core package %s: %s starts or talks to a goroutine", name, fset.Position(n.Pos()))
+		case *ast.SelectorExpr:
+			x, ok := n.X.(*ast.Ident)
+			if ok && x.Obj == nil && slices.Contains(impureCalls[local[x.Name]], n.Sel.Name) {
+				t.Errorf("core package %s: %s uses %s.%s", name, fset.Position(n.Pos()), x.Name, n.Sel.Name)
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"time"
+
+	"sluice.dev/sluice/internal/judge"
+	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/rollout"
+)
+
+// ApplyRequest carries a Model file as it was written, and the files that it refers to (suites and
+// their data) by the path that it uses.
+type ApplyRequest struct {
+	Name  string            `json:"name,omitempty"` // of the file, for messages
+	File  string            `json:"file"`
+	Files map[string]string `json:"files,omitempty"`
+}
+
+// ApplyResponse says what an apply did.
+type ApplyResponse struct {
+	Model    string   `json:"model"`
+	Hash     string   `json:"hash"`
+	Changed  bool     `json:"changed"`
+	Created  bool     `json:"created"`
+	Live     string   `json:"live"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Model is a model as the API shows it.
+type Model struct {
+	Name     string        `json:"name"`
+	Live     string        `json:"live"`     // status.live: Sluice's, whatever the file says
+	FileLive string        `json:"fileLive"` // what the file says
+	Hash     string        `json:"hash"`
+	Applied  time.Time     `json:"applied"`
+	By       string        `json:"by"`
+	Versions []string      `json:"versions"`
+	Last     uint32        `json:"last"`
+	Running  uint32        `json:"running"`
+	Undoable uint32        `json:"undoable,omitempty"` // the release that undo would take back
+	Current  *Release      `json:"current,omitempty"`  // the running release, or else the latest
+	Spec     release.Model `json:"spec,omitzero"`      // only when one model is asked for
+}
+
+// Release is a release as the API shows it.
+type Release struct {
+	Model      string               `json:"model"`
+	Number     uint32               `json:"number"`
+	Candidate  string               `json:"candidate"`
+	Live       string               `json:"live"`
+	Phase      rollout.Phase        `json:"phase"`
+	Reason     string               `json:"reason"` // what it waits for, or why it ended
+	Held       []string             `json:"held,omitempty"`
+	Harm       string               `json:"harm,omitempty"` // what would roll it back
+	Step       int                  `json:"step"`
+	Steps      []rollout.StepView   `json:"steps"`
+	Share      release.Share        `json:"share"` // the candidate's, now
+	Created    time.Time            `json:"created"`
+	Ended      *time.Time           `json:"ended,omitempty"`
+	Duration   float64              `json:"durationSeconds"`
+	Exposures  []uint64             `json:"exposures,omitempty"` // by arm, of the present step
+	Verdicts   []judge.Verdict      `json:"verdicts,omitempty"`
+	Ratio      *judge.Ratio         `json:"ratio,omitempty"`
+	Pairs      uint64               `json:"pairs,omitempty"`
+	Scored     uint64               `json:"scored,omitempty"`
+	Pause      *rollout.Pause       `json:"pause,omitempty"`
+	Test       *rollout.TestOutcome `json:"test,omitempty"`
+	Strata     []rollout.Stratum    `json:"strata,omitempty"` // only when one release is asked for
+	Baseline   *release.Baseline    `json:"baseline,omitempty"`
+	Decisions  []rollout.Decision   `json:"decisions,omitempty"`
+	SpecHash   string               `json:"specHash"`
+	Generation uint64               `json:"generation"`
+}
+
+// StartRequest starts a release.
+type StartRequest struct {
+	To     string `json:"to"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// CommandRequest is an operator's command; the verb is in the path.
+type CommandRequest struct {
+	Reason string        `json:"reason"`
+	Plan   *release.Plan `json:"plan,omitempty"` // adjust
+}
+
+// TokenRequest asks for a new token.
+type TokenRequest struct {
+	Name    string           `json:"name"`
+	Role    string           `json:"role"`
+	Groups  []string         `json:"groups,omitempty"`
+	Expires release.Duration `json:"expires,omitzero"` // from now; 0: never
+}
+
+// TokenResponse holds the only copy of a token in clear.
+type TokenResponse struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Role  string `json:"role"`
+	Token string `json:"token"`
+}
+
+// Page is a piece of a list. Next, if not empty, is the cursor of the following piece.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Problem is an error as RFC 9457 writes it.
+type Problem struct {
+	Type   string  `json:"type"`
+	Title  string  `json:"title"`
+	Status int     `json:"status"`
+	Detail string  `json:"detail"`
+	Remedy string  `json:"remedy,omitempty"`
+	Faults []Fault `json:"faults,omitempty"`
+}
+
+// Fault is one fault of a file.
+type Fault struct {
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Field  string `json:"field"`
+	Msg    string `json:"msg"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Event is one message of the stream: something about a release has changed.
+type Event struct {
+	Type    string   `json:"type"` // "release" or "model"
+	Model   string   `json:"model"`
+	Release *Release `json:"release,omitempty"`
+}

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/rollout"
+)
+
+// view is a release as the API shows it.
+func (s *server) view(st rollout.State) Release {
+	now := s.o.Now()
+	out := Release{
+		Model: st.Model, Number: st.Number, Candidate: st.Candidate, Live: st.Live, Phase: st.Phase, Reason: st.Reason,
+		Held: st.Held, Step: st.Step, Steps: st.Progress(), Share: st.CandidateShare(), Created: st.Created,
+		Pause: st.Pause, Test: st.Test, SpecHash: st.SpecHash, Generation: st.Generation,
+	}
+	out.Duration = now.Sub(st.Created).Seconds()
+	if !st.Ended.IsZero() {
+		ended := st.Ended
+		out.Ended, out.Duration = &ended, ended.Sub(st.Created).Seconds()
+	}
+	if a := st.Last; a != nil {
+		out.Verdicts, out.Exposures, out.Pairs, out.Scored = a.Verdicts, a.Exposures, a.Pairs, a.Scored
+		ratio := a.Ratio
+		out.Ratio = &ratio
+	}
+	out.Duration = time.Duration(out.Duration * float64(time.Second)).Round(time.Millisecond).Seconds()
+	return out
+}
+
+// attach binds the suites that a file names to their content: the step's path becomes path@HASH, so
+// that the frozen copy of a release says exactly which suite it ran. It returns the contents by hash.
+func attach(m *release.Model, files map[string]string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for i, step := range m.Spec.Plan.Steps {
+		if step.Test == nil {
+			continue
+		}
+		content, ok := files[step.Test.Suite]
+		if !ok {
+			return nil, &release.Error{
+				Kind: release.KindInvalid, Op: "apply " + m.Metadata.Name,
+				Msg:    fmt.Sprintf("spec.plan.steps[%d].test.suite names %q, which was not sent along", i, step.Test.Suite),
+				Remedy: "use sluice apply -f FILE, which sends it, from the folder where the file is",
+			}
+		}
+		sum := sha256.Sum256([]byte(content))
+		hash := hex.EncodeToString(sum[:])
+		out[hash] = []byte(content)
+		bound := *step.Test
+		bound.Suite = step.Test.Suite + "@" + hash
+		m.Spec.Plan.Steps[i].Test = &bound
+	}
+	return out, nil
+}
