@@ -67,6 +67,7 @@ func badCalls() []call {
 		{name: "id long", body: `{"applicant":{"id":"` + strings.Repeat("x", 257) + `"}}`, status: 422, want: "has 257 bytes"},
 		{name: "age band", body: in(`"age_band":"old"`), status: 422, want: `/applicant/age_band: want "under-30"`},
 		{name: "age band number", body: in(`"age_band":30`), status: 422, want: `/applicant/age_band: want "under-30"`},
+		{name: "unknown and wrong type", body: in(`"foo":1,"age":"x"`), status: 400, want: "/applicant/foo: unknown"},
 		{name: "wrong type and unknown", body: in(`"age":"x","foo":1`), status: 400, want: "/applicant/age: want a number"},
 	}
 }
