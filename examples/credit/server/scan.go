@@ -95,6 +95,7 @@ func (s *scanner) skip() {
 			depth--
 		case end:
 			panic("server: valid JSON ends inside a bracket")
+		case text, number, null, yes, no:
 		}
 	}
 }
