@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// client is the receiving end of an answer. Whatever is written to it must be taken within wait; a
+// client that reads slowly may take any time, one that does not read at all may not.
+type client struct {
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	wait  time.Duration
+	until time.Time // the deadline that is set
+}
+
+// arm sets the deadline anew when a quarter of it has been used up. Connections without deadlines,
+// such as a test's recorder, are bounded by their server, if at all.
+func (c *client) arm() {
+	if now := time.Now(); now.Add(c.wait * 3 / 4).After(c.until) {
+		c.until = now.Add(c.wait)
+		_ = c.rc.SetWriteDeadline(c.until)
+	}
+}
+
+func (c *client) write(b []byte, flush bool) error {
+	c.arm()
+	if _, err := c.w.Write(b); err != nil || !flush {
+		return err
+	}
+	return c.flush()
+}
+
+func (c *client) flush() error {
+	c.arm()
+	if err := c.rc.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// done ends a complete answer. What is still buffered must be taken under the deadline, and the
+// deadline must be gone before the connection's next request.
+func (c *client) done() error {
+	if c.until.IsZero() {
+		return nil
+	}
+	err := c.flush()
+	_ = c.rc.SetWriteDeadline(time.Time{})
+	return err
+}
+
+var copyBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 32<<10)
+	return &b
+}}
+
+// announce names the trailers that will follow the body and returns their names.
+func announce(h, trailer http.Header) []string {
+	var names []string
+	for name := range trailer {
+		if !strings.HasPrefix(name, ownPrefix) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		h["Trailer"] = []string{strings.Join(names, ", ")}
+	}
+	return names
+}
+
+// trailers passes on what the upstream said after its body, announced or not.
+func trailers(h, trailer http.Header, announced []string) {
+	for name, values := range trailer {
+		switch {
+		case strings.HasPrefix(name, ownPrefix):
+		case slices.Contains(announced, name):
+			h[name] = values
+		default:
+			h[http.TrailerPrefix+name] = values
+		}
+	}
+}

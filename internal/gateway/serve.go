@@ -1,0 +1,329 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/tidwall/gjson"
+
+	"sluice.dev/sluice/internal/assign"
+	"sluice.dev/sluice/internal/release"
+)
+
+// exchange is one request on its way through the gateway. It belongs to the request's goroutine.
+type exchange struct {
+	g    *Gateway
+	w    *answer
+	r    *http.Request
+	p    *plan
+	m    *model
+	hop  int
+	own  bool // the client's Authorization was the gateway's key
+	body *payload
+	sent *limited // a body that is streamed instead
+
+	start  time.Time // the request has been read
+	unit   string
+	count  bool // e is recorded
+	copied bool // a mirrored copy is wanted
+	served int  // the arm that answers
+	probe  bool // the breaker let this one through to try
+	divert diversion
+	class  class
+	done   time.Time
+	first  time.Time
+	kept   keeper
+	token  [release.TokenLen]byte
+
+	e release.Exposure
+}
+
+// serve relays one request: walk (a) of the design.
+func (g *Gateway) serve(w *answer, r *http.Request) {
+	x := &exchange{g: g, w: w, r: r}
+	if p, ok := x.entry(); !ok {
+		g.refuse(w, p, "")
+		return
+	}
+	defer x.release()
+	if !x.route() || !x.read() {
+		return
+	}
+	x.assign()
+	cut := x.answer()
+	if cut {
+		// What was sent is not the whole answer, and the client must see that: no last chunk, no
+		// complete length, a reset stream.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// entry checks what does not depend on the model.
+func (x *exchange) entry() (problem, bool) {
+	r := x.r
+	switch {
+	case headerSize(r.Header) > x.g.opts.Limits.Header:
+		return problemHeader, false
+	case r.Method == http.MethodConnect:
+		return problemMethod, false
+	case !x.g.authorized(r, &x.own):
+		return problemUnauthorized, false
+	case dotted(r.URL.Path):
+		return problemPath, false
+	}
+	if x.hop = hops(r.Header); x.hop >= maxHops {
+		return problemLoop, false
+	}
+	if x.p = x.g.plan(); x.p == nil {
+		return problemNotReady, false
+	}
+	return problem{}, true
+}
+
+// dotted says whether a path has a segment "." or "..": what it means differs from server to server,
+// so it could reach what spec.match keeps out.
+func dotted(path string) bool {
+	if !strings.Contains(path, "/.") {
+		return false
+	}
+	for s := range strings.SplitSeq(path, "/") {
+		if s == "." || s == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// authorized checks the API key if one is asked for. own is set if it came as the bearer token, which
+// then is not meant for the model server.
+func (g *Gateway) authorized(r *http.Request, own *bool) bool {
+	if len(g.opts.APIKeys) == 0 {
+		return true
+	}
+	key := r.Header.Get(HeaderKey)
+	if key == "" {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return false
+		}
+		key, *own = strings.TrimSpace(token), true
+	}
+	sum := sha256.Sum256([]byte(key))
+	found := 0
+	for i := range g.opts.APIKeys {
+		found |= subtle.ConstantTimeCompare(sum[:], g.opts.APIKeys[i][:])
+	}
+	return found == 1
+}
+
+// route finds the model. If a route asks for the model that the body names, the body is read first.
+func (x *exchange) route() bool {
+	failed := false
+	named := func() string {
+		p, err := x.readBody(release.DefaultBodyLimit)
+		if err != nil {
+			x.refuseBody(err)
+			failed = true
+			return ""
+		}
+		x.body = p
+		return gjson.GetBytes(p.bytes(), "model").String()
+	}
+	route := x.p.routes.Match(x.r.Host, x.r.URL.Path, x.r.Header.Get, named)
+	switch {
+	case failed:
+		return false
+	case route == nil:
+		x.g.refuse(x.w, problemNoRoute, "")
+		return false
+	}
+	x.m = x.p.byPath[route]
+	return true
+}
+
+// read brings the body into memory if something needs it there, and bounds it in any case.
+func (x *exchange) read() bool {
+	limit := int64(x.m.Limits.Body)
+	switch {
+	case x.body != nil: // read to find the route
+		if int64(len(x.body.bytes())) > limit {
+			x.refuseBody(errBodyTooLarge)
+			return false
+		}
+	case x.r.Body == nil || x.r.Body == http.NoBody || x.r.ContentLength == 0:
+	case x.r.ContentLength > limit:
+		x.refuseBody(errBodyTooLarge)
+		return false
+	case x.m.inBody:
+		p, err := x.readBody(limit)
+		if err != nil {
+			x.refuseBody(err)
+			return false
+		}
+		x.body = p
+	default:
+		x.sent = &limited{r: x.r.Body, left: limit}
+	}
+	x.start = x.g.now()
+	return true
+}
+
+// readBody reads the body under a deadline.
+func (x *exchange) readBody(limit int64) (*payload, error) {
+	rc := http.NewResponseController(x.w)
+	// A connection without deadlines (a test's recorder) is bounded by its own server, if at all.
+	_ = rc.SetReadDeadline(time.Now().Add(x.g.opts.Limits.BodyTime))
+	p, err := readPayload(x.r.Body, x.r.ContentLength, limit, &x.g.memory)
+	if err == nil {
+		_ = rc.SetReadDeadline(time.Time{})
+	}
+	return p, err
+}
+
+func (x *exchange) refuseBody(err error) {
+	p := problemBodyRead
+	switch {
+	case errors.Is(err, errBodyTooLarge):
+		p = problemBody
+	case errors.Is(err, errBodySlow):
+		p = problemBodySlow
+	case errors.Is(err, errNoMemory):
+		p = problemMemory
+	}
+	// What has not been read of the body can't be told from a next request.
+	x.w.Header().Set("Connection", "close")
+	x.g.refuse(x.w, p, "")
+}
+
+// assign draws the arm and begins the exposure.
+func (x *exchange) assign() {
+	m, e := x.m, &x.e
+	unit, state := findUnit(m.unit, x.r, x.body.bytes())
+	e.ID = x.g.opts.Nonce()
+	switch state {
+	case unitMissing:
+		m.metrics.missing.Inc()
+	case unitTooLong:
+		m.metrics.tooLong.Inc()
+	}
+	if state != unitFound {
+		if m.Unit.Missing != release.MissingPerRequest {
+			return // served by live, no part of the analysis
+		}
+		unit = string(binary.BigEndian.AppendUint64(nil, e.ID))
+		e.Flags |= release.FlagPerRequest
+	}
+	x.unit, x.count = unit, true
+	a := x.begin(x.g.opts.Keyring(), bytesOf(unit))
+	x.served = int(a.Arm)
+	x.lead(a)
+	m.signals.fromRequest(e, x.r, x.body.bytes(), x.g.opts.Sink)
+}
+
+// begin fills what the assignment says into the exposure. It and the sink are what counts against
+// the 0.5 microseconds of the design.
+func (x *exchange) begin(keys *release.Keyring, unit []byte) assign.Assignment {
+	m, e := x.m, &x.e
+	a := m.Assign(unit)
+	e.Unit = keys.UnitHash(unit)
+	e.Time = x.start.UnixMilli()
+	e.Model, e.Release, e.Stratum, e.Epoch, e.Kind = m.Key, m.Release, m.Stratum, m.Epoch, m.Kind
+	e.Bin, e.Arm = a.Bin, a.Counted
+	return a
+}
+
+// lead sends the candidate's units to live while the lease is over or the breaker is open. The
+// exposure keeps the unit's arm (intention to treat) and says by a flag who answered.
+func (x *exchange) lead(a assign.Assignment) {
+	leased := true
+	if x.served != 0 || a.Mirrored {
+		leased = x.g.leaseLeft(x.p, x.start) > 0
+	}
+	x.copied = a.Mirrored && leased
+	if x.served == 0 {
+		return
+	}
+	if !leased {
+		x.served, x.divert = 0, divertedLease
+		x.e.Flags |= release.FlagLease
+		return
+	}
+	var ok bool
+	if ok, x.probe = x.m.arms[x.served].breaker.admit(x.start); !ok {
+		x.served, x.divert = 0, divertedBreaker
+		x.e.Flags |= release.FlagBreaker
+	}
+}
+
+// release gives back what the exchange holds. It runs in any case, after a panic too.
+func (x *exchange) release() {
+	x.kept.free()
+	x.body.release()
+}
+
+// bytesOf views a string as bytes, for callees that only read them.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// limited streams a request's body up to a limit and remembers why it ended. The transport reads it
+// from a goroutine of its own, so its state is under a lock.
+type limited struct {
+	r io.ReadCloser
+
+	mu   sync.Mutex
+	left int64 // bytes that may still come; below 0: too many came
+	read int64
+	err  error // the client's fault; nil: none, or none yet
+}
+
+// Read implements io.Reader.
+func (l *limited) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left < 0 {
+		return 0, errBodyTooLarge
+	}
+	if int64(len(b)) > l.left+1 {
+		b = b[:l.left+1] // one more than allowed, to see that there is more
+	}
+	n, err := l.r.Read(b)
+	l.left -= int64(n)
+	if l.left < 0 {
+		n, err = n-1, errBodyTooLarge
+	}
+	l.read += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		l.err = err
+	}
+	return n, err
+}
+
+// Close implements io.Closer. The body is the server's to close.
+func (l *limited) Close() error { return nil }
+
+// fault returns the error of the client's body, nil if there is none.
+func (l *limited) fault() error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// size returns how many bytes were read.
+func (l *limited) size() int {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int(l.read)
+}
