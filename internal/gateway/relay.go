@@ -338,6 +338,7 @@ func (x *exchange) pump(resp *http.Response, stream bool) (upErr, downErr error)
 			return nil, c.done()
 		}
 		if err != nil {
+			_ = c.flush() // what came is the client's, though the rest is lost
 			return err, nil
 		}
 	}
