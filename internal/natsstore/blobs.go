@@ -54,12 +54,15 @@ func (s *Store) PutBlob(ctx context.Context, name string, data []byte, expect st
 }
 
 func (s *Store) putBlob(ctx context.Context, name string, data []byte, expect uint64) (uint64, error) {
+	stream, err := s.stream(ctx, s.blobConfig())
+	if err != nil {
+		return 0, err
+	}
 	sum := sha256.Sum256(data)
 	m := manifest{Size: len(data), SHA256: hex.EncodeToString(sum[:])}
 	body := data
 	if len(data) > chunkSize {
-		var err error
-		if m.Chunks, err = s.putChunks(ctx, name, data, expect); err != nil {
+		if m.Chunks, err = s.putChunks(ctx, stream, name, data, expect); err != nil {
 			return 0, err
 		}
 		body = nil
@@ -74,13 +77,13 @@ func (s *Store) putBlob(ctx context.Context, name string, data []byte, expect ui
 	if err != nil {
 		return 0, err
 	}
-	s.dropChunks(ctx, name, append(m.Chunks, a.Sequence)[0])
+	s.dropChunks(ctx, stream, name, append(m.Chunks, a.Sequence)[0])
 	return a.Sequence, nil
 }
 
-func (s *Store) putChunks(ctx context.Context, name string, data []byte, expect uint64) ([]uint64, error) {
+func (s *Store) putChunks(ctx context.Context, stream jetstream.Stream, name string, data []byte, expect uint64) ([]uint64, error) {
 	// Not needed to be right, only to spare a loser the work.
-	if _, rev, err := s.manifest(ctx, name); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if _, rev, err := s.manifest(ctx, stream, name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	} else if rev != expect {
 		return nil, fmt.Errorf("it is at revision %d, not %d: %w", rev, expect, store.ErrConflict)
@@ -103,8 +106,8 @@ func (s *Store) putChunks(ctx context.Context, name string, data []byte, expect 
 // dropChunks removes the chunks of a blob that lie before the given sequence: those of replaced
 // versions and of attempts that failed or crashed. It can't hit an attempt that may still succeed:
 // that one expects the manifest which we have just stored, so all its chunks lie behind it.
-func (s *Store) dropChunks(ctx context.Context, name string, before uint64) {
-	err := s.blobs.Purge(ctx, jetstream.WithPurgeSubject(s.names.allChunks(name)), jetstream.WithPurgeSequence(before))
+func (s *Store) dropChunks(ctx context.Context, stream jetstream.Stream, name string, before uint64) {
+	err := stream.Purge(ctx, jetstream.WithPurgeSubject(s.names.allChunks(name)), jetstream.WithPurgeSequence(before))
 	if err != nil {
 		// The next replacement does it.
 		s.opts.Logger.Warn("chunks of a replaced blob not removed", "blob", name, "err", err)
@@ -112,8 +115,8 @@ func (s *Store) dropChunks(ctx context.Context, name string, before uint64) {
 }
 
 // manifest returns the manifest's message and the blob's revision, 0 with ErrNotFound.
-func (s *Store) manifest(ctx context.Context, name string) (*jetstream.RawStreamMsg, uint64, error) {
-	m, err := s.blobs.GetLastMsgForSubject(ctx, s.names.manifest(name))
+func (s *Store) manifest(ctx context.Context, stream jetstream.Stream, name string) (*jetstream.RawStreamMsg, uint64, error) {
+	m, err := stream.GetLastMsgForSubject(ctx, s.names.manifest(name))
 	if err != nil {
 		return nil, 0, translateGet(err)
 	}
@@ -138,13 +141,17 @@ func (s *Store) GetBlob(ctx context.Context, name string) ([]byte, store.Revisio
 }
 
 func (s *Store) getBlob(ctx context.Context, name string) ([]byte, uint64, error) {
+	stream, err := s.stream(ctx, s.blobConfig())
+	if err != nil {
+		return nil, 0, err
+	}
 	var failed uint64
 	for range getAttempts {
-		msg, rev, err := s.manifest(ctx, name)
+		msg, rev, err := s.manifest(ctx, stream, name)
 		if err != nil {
 			return nil, 0, err
 		}
-		data, err := s.assemble(ctx, msg)
+		data, err := assemble(ctx, stream, msg)
 		if err == nil {
 			return data, rev, nil
 		}
@@ -165,7 +172,7 @@ func hide(err error) error {
 }
 
 // assemble returns the data of the blob that the manifest describes.
-func (s *Store) assemble(ctx context.Context, msg *jetstream.RawStreamMsg) ([]byte, error) {
+func assemble(ctx context.Context, stream jetstream.Stream, msg *jetstream.RawStreamMsg) ([]byte, error) {
 	var m manifest
 	if err := json.Unmarshal([]byte(msg.Header.Get(manifestHeader)), &m); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
@@ -173,7 +180,7 @@ func (s *Store) assemble(ctx context.Context, msg *jetstream.RawStreamMsg) ([]by
 	data := msg.Data
 	if len(m.Chunks) > 0 {
 		parts, err := collect(ctx, m.Chunks, func(ctx context.Context, seq uint64) ([]byte, error) {
-			c, err := s.blobs.GetMsg(ctx, seq)
+			c, err := stream.GetMsg(ctx, seq)
 			if err != nil {
 				return nil, fmt.Errorf("chunk %d: %w", seq, translateGet(err))
 			}

@@ -14,7 +14,7 @@ import (
 type trimmed struct{ *Store }
 
 func (t trimmed) Trim(ctx context.Context, log string, before store.Seq) error {
-	stream, err := t.logStream(ctx, log)
+	stream, err := t.stream(ctx, t.logConfig(log))
 	if err != nil {
 		return err
 	}

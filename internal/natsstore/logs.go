@@ -11,21 +11,6 @@ import (
 	"sluice.dev/sluice/internal/store"
 )
 
-// logStream returns the stream of a log, which is created when it is first needed.
-func (s *Store) logStream(ctx context.Context, log string) (jetstream.Stream, error) {
-	s.logsMu.Lock()
-	defer s.logsMu.Unlock()
-	if stream := s.logs[log]; stream != nil {
-		return stream, nil
-	}
-	stream, err := s.ensure(ctx, s.logConfig(log))
-	if err != nil {
-		return nil, err
-	}
-	s.logs[log] = stream
-	return stream, nil
-}
-
 // Append implements store.Store.
 func (s *Store) Append(ctx context.Context, log, id string, data []byte) (store.Seq, error) {
 	if err := store.CheckEntry(log, id, data); err != nil {
@@ -39,7 +24,7 @@ func (s *Store) Append(ctx context.Context, log, id string, data []byte) (store.
 	if err := s.space.check(ctx, forBulk); err != nil {
 		return 0, fmt.Errorf("log %q: %w", log, err)
 	}
-	if _, err := s.logStream(ctx, log); err != nil {
+	if _, err := s.stream(ctx, s.logConfig(log)); err != nil {
 		return 0, fmt.Errorf("log %q: %w", log, err)
 	}
 	m := message(s.names.logSubject(log), data)
@@ -109,7 +94,7 @@ func (r *reader) run(ctx context.Context, follow bool) error {
 	idle := r.idle
 	if follow {
 		idle = nil
-		if _, err := r.s.logStream(ctx, r.log); err != nil {
+		if _, err := r.s.stream(ctx, r.s.logConfig(r.log)); err != nil {
 			return err
 		}
 	} else if r.after == r.end {

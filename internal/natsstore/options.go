@@ -20,7 +20,8 @@ type Options struct {
 	// LogBytes bounds each log; a full log refuses entries, it never drops old ones for new.
 	// Default: no bound of its own.
 	LogBytes int64
-	// Timeout bounds a request whose context has no deadline. Default 10 s.
+	// Timeout bounds each call but Read and Watch, besides the deadline of its context.
+	// Default 10 s.
 	Timeout time.Duration
 	// Logger receives the engine's messages. Default: none.
 	Logger *slog.Logger

@@ -31,6 +31,7 @@ type space struct {
 	minFree uint64
 	limit   int64 // of all data; 0 for the account's
 	js      jetstream.JetStream
+	age     time.Duration // how long a look is good for
 
 	mu    sync.Mutex // guards what is below
 	at    time.Time
@@ -43,7 +44,7 @@ type space struct {
 func (s *space) check(ctx context.Context, p purpose) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); now.Sub(s.at) > spaceAge {
+	if now := time.Now(); now.Sub(s.at) > s.age {
 		s.look(ctx)
 		s.at = now
 	}

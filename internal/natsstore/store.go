@@ -20,7 +20,6 @@ type Store struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	ctrl  jetstream.Stream
-	blobs jetstream.Stream
 	space *space
 
 	// deadBefore is the sequence up to which leases belong to processes that are known dead: those
@@ -28,8 +27,7 @@ type Store struct {
 	deadBefore uint64
 	replicas   int
 
-	logsMu sync.Mutex // also while a log's stream is being created
-	logs   map[string]jetstream.Stream
+	streams sync.Map // name -> jetstream.Stream, those that are known to exist
 
 	life   context.Context // ends with Close
 	end    context.CancelFunc
@@ -42,7 +40,7 @@ var _ store.Store = (*Store)(nil)
 
 // open is the common path: from a connection to a store. closer runs once, also if open fails.
 func open(ctx context.Context, o Options, replicas int, nc *nats.Conn, closer func() error) (_ *Store, err error) {
-	s := &Store{opts: o, nc: nc, replicas: replicas, closer: closer, logs: map[string]jetstream.Stream{}}
+	s := &Store{opts: o, nc: nc, replicas: replicas, closer: closer}
 	s.life, s.end = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -55,14 +53,11 @@ func open(ctx context.Context, o Options, replicas int, nc *nats.Conn, closer fu
 	if s.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(o.Timeout)); err != nil {
 		return nil, err
 	}
-	s.space = &space{dir: o.Dir, minFree: uint64(o.MinFree), js: s.js}
+	s.space = &space{dir: o.Dir, minFree: uint64(o.MinFree), js: s.js, age: spaceAge}
 	if o.Dir != "" {
 		s.space.limit = o.MaxStore
 	}
 	if s.ctrl, err = s.ensure(ctx, s.ctrlConfig()); err != nil {
-		return nil, err
-	}
-	if s.blobs, err = s.ensure(ctx, s.blobConfig()); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -91,10 +86,9 @@ func (s *Store) begin(ctx context.Context) (context.Context, context.CancelFunc,
 	if !s.nc.IsConnected() {
 		return nil, nil, fmt.Errorf("%w: not connected to %s", store.ErrUnavailable, s.where())
 	}
+	// A request to a server that just stopped is never answered, so the caller's own deadline,
+	// which may be for much more than this request, is not enough.
 	ctx, cancel := s.scope(ctx)
-	if _, bounded := ctx.Deadline(); bounded {
-		return ctx, cancel, nil
-	}
 	timed, stop := context.WithTimeout(ctx, s.opts.Timeout)
 	return timed, func() { stop(); cancel() }, nil
 }

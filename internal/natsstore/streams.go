@@ -62,6 +62,19 @@ func (s *Store) logConfig(log string) jetstream.StreamConfig {
 	return c
 }
 
+// stream returns the stream of a log or of the blobs, which is created when it is first needed.
+func (s *Store) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
+	if known, ok := s.streams.Load(c.Name); ok {
+		return known.(jetstream.Stream), nil
+	}
+	stream, err := s.ensure(ctx, c) // several at once do no harm
+	if err != nil {
+		return nil, err
+	}
+	s.streams.Store(c.Name, stream)
+	return stream, nil
+}
+
 // ensure makes the stream be as configured and returns it. It never weakens a promise of an
 // existing stream in silence: what the server does not take over is an error.
 func (s *Store) ensure(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {

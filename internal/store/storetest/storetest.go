@@ -25,7 +25,7 @@ type Trimmer interface {
 const patience = time.Minute
 
 // Run checks the contract. open returns an empty store; it arranges for the store to be closed and
-// may be called many times.
+// may be called many times, also at once.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	groups := []struct {
 		name  string
@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.cases {
 				t.Run(c.name, func(t *testing.T) {
+					t.Parallel() // most of the time goes by waiting for disks and for leases
 					c.run(newT(t, open(t)))
 				})
 			}
