@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zeebo/xxh3"
-
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -165,16 +163,13 @@ func (r *Route) Mirrored(unit []byte) bool {
 	return Hash(r.mirrorSalt, unit) < r.mirrorBelow
 }
 
-// KeyOf returns the compact name of a model: the low 32 bits of XXH3-64 of its name.
-func KeyOf(model string) release.ModelKey { return release.ModelKey(xxh3.HashString(model)) }
-
 func compileRoute(m RouteSpec, resolve Resolve) (*Route, error) {
 	if err := checkRoute(m); err != nil {
 		return nil, err
 	}
 	defaults(&m)
 	r := &Route{
-		RouteSpec: m, Key: KeyOf(m.Model),
+		RouteSpec: m, Key: release.ModelKeyOf(m.Model),
 		prefix:     strings.HasSuffix(m.Match.Path, "/"),
 		host:       hostOnly(strings.ToLower(m.Match.Host)),
 		mirrorSalt: m.Salt + mirrorSuffix, mirrorBelow: Measure(m.Mirror),

@@ -158,7 +158,7 @@ func TestCompileFillsDefaultsAndResolvesSecrets(t *testing.T) {
 	if u := r.Upstreams[0]; u.Timeout != 30*time.Second || u.MaxConcurrent != 512 {
 		t.Errorf("%+v", u)
 	}
-	if r.Unit.Missing != release.MissingLive || r.Limits.Body != 10<<20 || time.Duration(r.Horizon) != 72*time.Hour || r.Key != KeyOf("credit") {
+	if r.Unit.Missing != release.MissingLive || r.Limits.Body != 10<<20 || time.Duration(r.Horizon) != 72*time.Hour || r.Key != release.ModelKeyOf("credit") {
 		t.Errorf("%+v", r)
 	}
 }

@@ -55,7 +55,10 @@ type State struct {
 	Strata     []Stratum         `json:"strata"`     // all strata so far; the last one is present
 	Generation uint64            `json:"generation"` // of this state's routing: grows with every change that gateways must see
 
+	Served          uint64            `json:"served,omitempty"` // lowest generation that all live gateways serve, of the latest tick
 	Clock           Clock             `json:"clock"`
+	Barriers        []Barrier         `json:"barriers,omitempty"` // what forbids advancing, oldest first
+	Harmed          []string          `json:"harmed,omitempty"`   // metrics whose harm was acted upon: a person who resumes accepts them
 	Pause           *Pause            `json:"pause,omitempty"`
 	Baseline        *release.Baseline `json:"baseline,omitempty"`
 	BaselineWritten bool              `json:"baselineWritten,omitempty"` // the mark is in every partition's log
@@ -87,15 +90,41 @@ type Clock struct {
 	Tick  time.Time     `json:"tick,omitzero"` // time of the latest tick
 	Step  time.Duration `json:"step"`          // counted in this step
 	Stage time.Duration `json:"stage"`         // counted at this share
+	// Silent is for how long no telemetry arrived although it should; Noted, that this step's log says so.
+	Silent time.Duration `json:"silent,omitzero"`
+	Noted  bool          `json:"noted,omitempty"`
+}
+
+// Barrier is a reason not to advance that isn't a verdict. It ends when its cause was away for a
+// while, and takes nothing back: the share stays, harm is still acted upon.
+type Barrier struct {
+	Kind   string        `json:"kind"` // gap, loss, ratio, outcomes, chain, breaker:GATEWAY
+	Reason string        `json:"reason"`
+	Since  time.Time     `json:"since"`
+	Left   time.Duration `json:"left"` // until it ends if its cause stays away
 }
 
 // Pause is why a release waits and how it goes on.
 type Pause struct {
 	Since  time.Time `json:"since"`
 	By     string    `json:"by"` // a person, or "sluice"
+	Cause  Cause     `json:"cause"`
 	Reason string    `json:"reason"`
 	Phase  Phase     `json:"phase"` // the phase to which resume returns
 }
+
+// Cause says what kind of event paused a release, because what a person may do next depends on it.
+type Cause string
+
+// The causes.
+const (
+	ByPerson    Cause = "person"    // resume goes on
+	ByUndecided Cause = "undecided" // a deadline passed: resume gives a new one, retry starts the step afresh
+	ByHarm      Cause = "harm"      // harm with onHarm: pause; resume accepts it on record
+	ByTest      Cause = "test"      // the suite ran without a required case
+	ByEffect    Cause = "effect"    // something outside can't be done; retry asks for it again
+	ByPlan      Cause = "planEnd"   // every step passed, but the plan ends without a production step
+)
 
 // TestOutcome is what the test step's suite reported.
 type TestOutcome struct {
