@@ -10,6 +10,10 @@ type View struct {
 	Categories [][]string    // by metric: names of the category indices, the last is "other"
 	Strata     []StratumView // ascending by ID
 	Segments   []SegmentView
+	// Positions are, by partition, the last entry of its log that was folded: what a replay must fold to
+	// arrive at the same view. Not part of Hash.
+	Positions [release.Partitions]uint64
+	Counters  Counters
 }
 
 // StratumView holds the sums of one stratum.
@@ -43,7 +47,11 @@ type MetricView struct {
 	Over, OverMargin [][]float64
 	// Category, by category and bin.
 	Category [][]float64
-	Hist     []uint64 // latency: counts by histogram bucket; see Edge
+	Hist     []uint64 // latency: counts by histogram bucket, see Edge; means, before the baseline only: see ValueEdge
+	// Means: observations and their sum before winsorising and before the mark, which clears N, Y and
+	// SumSq of means that get a cap, and of latencies. For display.
+	RawN uint64
+	RawY float64
 }
 
 // EventView holds one event metric's units (R1, R3) of one arm in one stratum.
