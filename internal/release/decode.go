@@ -26,7 +26,7 @@ const (
 //
 // The result is never nil: with faults it holds what could be read, so that the caller can look for
 // faults of meaning as well, skipping fields that Positions.Faulty names. name is how faults call the
-// file. T needs the string fields apiVersion and kind.
+// file. T needs the string fields apiVersion and kind. Add faults of meaning and call Faults.Sorted.
 func DecodeStrict[T any](name string, data []byte, kind string) (*T, *Positions, Faults) {
 	into := new(T)
 	p := &Positions{file: name, at: map[string]Pos{}, faulty: map[string]bool{}, unread: map[string]bool{}}
@@ -35,18 +35,19 @@ func DecodeStrict[T any](name string, data []byte, kind string) (*T, *Positions,
 		p.unread[""] = true
 		return into, p, Faults{*fault}
 	}
-	d := &decoder{p: p}
+	d := &decoder{p: p, kind: kind}
 	p.at[""] = Pos{1, 1}
 	if !d.head(root, kind) {
 		p.unread[""] = true
-		return into, p, d.faults.sorted()
+		return into, p, d.faults
 	}
 	d.object(root, reflect.ValueOf(into).Elem(), "")
-	return into, p, d.faults.sorted()
+	return into, p, d.faults
 }
 
 type decoder struct {
 	p      *Positions
+	kind   string
 	faults Faults
 }
 
@@ -163,8 +164,20 @@ func (d *decoder) object(n ast.Node, v reflect.Value, path string) {
 	for _, f := range fields {
 		if ok && f.required && !seen[f.name] {
 			at := child(path, f.name)
-			d.fail(at, fmt.Sprintf("add %s, like %s: %s", f.name, f.name, example(v.Type().Field(f.index).Type)), "it is missing")
+			d.fail(at, fmt.Sprintf("add %s, like %s: %s", f.name, f.name, d.example(at, v.Type().Field(f.index).Type)), "it is missing")
 		}
+	}
+}
+
+// example is how the field at a path looks in a file.
+func (d *decoder) example(path string, t reflect.Type) string {
+	switch path {
+	case "apiVersion":
+		return APIVersion
+	case "kind":
+		return d.kind
+	default:
+		return example(t)
 	}
 }
 

@@ -84,8 +84,8 @@ func (f Faults) Err() error {
 	return &Error{Kind: KindInvalid, Op: "read " + cmp.Or(bad[0].File, "file"), Msg: count, Cause: bad}
 }
 
-// sorted puts the faults in the order of their places and bounds their number.
-func (f Faults) sorted() Faults {
+// Sorted puts the faults in the order of their places and bounds their number: call it once, last.
+func (f Faults) Sorted() Faults {
 	slices.SortStableFunc(f, func(a, b FileFault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})

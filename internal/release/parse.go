@@ -15,7 +15,7 @@ func ParseModel(name string, data []byte) (*Model, Faults) {
 	if !at.Faulty("") {
 		faults = append(faults, m.validate(at)...)
 	}
-	faults = faults.sorted()
+	faults = faults.Sorted()
 	if faults.Err() != nil {
 		return nil, faults
 	}
@@ -23,7 +23,7 @@ func ParseModel(name string, data []byte) (*Model, Faults) {
 }
 
 // Validate checks the sense of a model that did not come from a file, such as one with an adjusted plan.
-func (m *Model) Validate() Faults { return m.validate(nil).sorted() }
+func (m *Model) Validate() Faults { return m.validate(nil).Sorted() }
 
 // Clone returns a deep copy.
 func (m *Model) Clone() *Model {

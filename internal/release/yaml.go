@@ -6,15 +6,16 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/scanner"
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds of a file.
+// Bounds of a file. The parser's time grows with the square of the number of fields in one mapping, so
+// the number of tokens (a field has three) is bounded too: the worst file of 30,000 takes half a second.
 const (
 	MaxFileBytes = 1 << 20
-	maxTokens    = 200_000
+	maxTokens    = 30_000
 	maxYAMLDepth = 32
 )
 
@@ -38,7 +39,7 @@ func parseYAML(p *Positions, data []byte) (root *ast.MappingNode, fault *FileFau
 			root, fault = fail(nil, "check indentation and quotes", "the file is not valid YAML")
 		}
 	}()
-	tokens := lexer.Tokenize(string(data))
+	tokens := scan(string(data))
 	if at, remedy, msg := refuseTokens(tokens); msg != "" {
 		return fail(at, remedy, "%s", msg)
 	}
@@ -70,6 +71,22 @@ func parseYAML(p *Positions, data []byte) (root *ast.MappingNode, fault *FileFau
 	default:
 		return fail(body.GetToken(), "begin with apiVersion: "+APIVersion, "the file is %s, not a mapping of fields", describe(body))
 	}
+}
+
+// scan cuts the text into tokens, and stops early when there are too many or one is invalid: the parser
+// would refuse them, but only after all the rest had been scanned.
+func scan(text string) token.Tokens {
+	var s scanner.Scanner
+	s.Init(text)
+	var tokens token.Tokens
+	for len(tokens) <= maxTokens {
+		next, err := s.Scan()
+		tokens.Add(next...)
+		if err != nil { // the end, or an invalid token, which is the last one and tells what is wrong
+			break
+		}
+	}
+	return tokens
 }
 
 // refuseTokens looks at the tokens before the recursive parser sees them: it bounds their number and
