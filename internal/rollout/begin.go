@@ -1,9 +1,6 @@
 package rollout
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -13,7 +10,7 @@ import (
 
 // Params is what a release is made from.
 type Params struct {
-	Model      release.Model // normalised; it is frozen into the state
+	Model      release.Model // valid; normalised and frozen into the state
 	Number     uint32        // from 1 per model, never reused
 	Live       string        // the version that serves now
 	Candidate  string        // the version that shall
@@ -38,14 +35,12 @@ func Begin(p Params) (State, []Decision, error) {
 	if err := checkParams(p); err != nil {
 		return State{}, nil, err
 	}
-	hash, err := specHash(p.Model)
-	if err != nil {
-		return State{}, nil, err
-	}
+	model := p.Model.Normalise() // a deep copy: nothing that happens to the caller's changes the release
+	_, hash := model.Canonical()
 	t := &turn{now: instant(p.Now), by: person(Command{By: p.By, Role: p.Role, Address: p.Address})}
 	t.s = State{
 		Model: p.Model.Metadata.Name, Number: p.Number, Live: p.Live, Candidate: p.Candidate,
-		Spec: p.Model, SpecHash: hash, Undoes: p.Undoes, Salt: p.Salt, Created: t.now,
+		Spec: *model, SpecHash: hash, Undoes: p.Undoes, Salt: p.Salt, Created: t.now,
 		Intervals: assign.Initial(), Generation: p.Generation, LastHash: p.Prev,
 	}
 	if p.Undoes != 0 {
@@ -91,15 +86,4 @@ func checkParams(p Params) error {
 		return nil // its plan is not run
 	}
 	return checkPlan(op, p.Model.Spec.Plan)
-}
-
-// specHash is the SHA-256 of the model's JSON, which is canonical: fields in the order of the types,
-// map keys sorted.
-func specHash(m release.Model) (string, error) {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return "", release.Internal("hash the model", err, "it cannot be written as JSON")
-	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:]), nil
 }

@@ -215,24 +215,25 @@ func refuseAdjust(s *State, c Command) *release.Error {
 	if c.Plan == nil {
 		return release.Invalid("", "no plan is given").Fix("give the entire plan, past steps included")
 	}
-	if err := checkPlan("", *c.Plan); err != nil {
+	plan := s.normalised(*c.Plan)
+	if err := checkPlan("", plan); err != nil {
 		e := release.Invalid("", "the new plan cannot be carried out")
 		e.Cause = err
 		return e
 	}
 	old := s.Spec.Spec.Plan
-	if len(c.Plan.Steps) <= s.Step {
-		return release.Invalid("", "the new plan has %d steps; the release is in step %d", len(c.Plan.Steps), s.Step+1)
+	if len(plan.Steps) <= s.Step {
+		return release.Invalid("", "the new plan ends after step %d; the release is in step %d", len(plan.Steps), s.Step+1)
 	}
 	for i := range s.Step {
-		if !same(old.Steps[i], c.Plan.Steps[i]) {
+		if !same(old.Steps[i], plan.Steps[i]) {
 			return release.Invalid("", "step %d (%s) is past and cannot change", i+1, name(old.Steps[i])).Fix("change what is still to come")
 		}
 	}
 	if c.Plan.Alpha != 0 && c.Plan.Alpha != old.Alpha {
 		return release.Invalid("", "alpha was %v when the release began and cannot change after data were seen", old.Alpha)
 	}
-	return s.refuseShares(*c.Plan)
+	return s.refuseShares(plan)
 }
 
 // refuseShares looks at the share with which the new present step would be entered.
@@ -254,6 +255,13 @@ func (s *State) refuseShares(plan release.Plan) *release.Error {
 	return refuseCrowd(s)
 }
 
+// normalised writes out the defaults of a plan, as those of the frozen one are.
+func (s *State) normalised(plan release.Plan) release.Plan {
+	m := s.Spec
+	m.Spec.Plan = plan
+	return m.Normalise().Spec.Plan
+}
+
 // stageFor is the first stage that serves at least the share, -1 if none does.
 func stageFor(all []release.Share, share release.Share) int {
 	return slices.IndexFunc(all, func(s release.Share) bool { return s >= share })
@@ -264,21 +272,17 @@ func stageFor(all []release.Share, share release.Share) int {
 func doAdjust(t *turn, c Command) {
 	m := t.mark()
 	before, wouldBe := t.s.present(), t.s.wouldBe()
-	plan := *c.Plan
+	plan := t.s.normalised(*c.Plan)
 	plan.Alpha = t.s.Spec.Spec.Plan.Alpha
 	t.s.Spec.Spec.Plan = plan
-	hash, err := specHash(t.s.Spec)
-	if err != nil {
-		panic(fmt.Sprintf("rollout: a checked plan cannot be encoded: %v", err))
-	}
-	t.s.SpecHash = hash
+	_, t.s.SpecHash = t.s.Spec.Canonical()
 	switch {
 	case !same(before, t.s.present()):
 		t.reenter()
 	case t.s.Share() == 0 && t.s.wouldBe() != wouldBe:
 		t.open(false) // other would-be groups from now on
 	}
-	t.record(m, Adjust, t.by, "a new plan from "+t.s.at()+" on (model "+hash[:12]+"): "+c.Reason)
+	t.record(m, Adjust, t.by, "a new plan from "+t.s.at()+" on (model "+t.s.SpecHash[:12]+"): "+c.Reason)
 }
 
 func (t *turn) reenter() {

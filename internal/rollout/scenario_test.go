@@ -520,7 +520,7 @@ func number64(t testing.TB, s string) uint64 {
 	return n
 }
 
-func encode(t testing.TB, v any) string {
+func encode(t failer, v any) string {
 	data, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
@@ -528,7 +528,7 @@ func encode(t testing.TB, v any) string {
 	return string(data)
 }
 
-func roundTrip(t testing.TB, s State) State {
+func roundTrip(t failer, s State) State {
 	var back State
 	dec := json.NewDecoder(bytes.NewReader([]byte(encode(t, s))))
 	dec.DisallowUnknownFields()
@@ -537,3 +537,6 @@ func roundTrip(t testing.TB, s State) State {
 	}
 	return back
 }
+
+// failer is what *testing.T and *rapid.T have in common.
+type failer interface{ Fatal(args ...any) }
