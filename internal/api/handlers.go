@@ -81,9 +81,10 @@ func (s *server) applyModel(c call) (any, error) {
 		name = "model.yaml"
 	}
 	m, faults := release.ParseModel(name, []byte(req.File))
-	if len(faults) > 0 {
-		return nil, faults
+	if err := faults.Err(); err != nil {
+		return nil, err
 	}
+	m = m.Normalise()
 	suites, err := attach(m, req.Files)
 	if err != nil {
 		return nil, err
@@ -102,14 +103,14 @@ func (s *server) applyModel(c call) (any, error) {
 	}
 	return ApplyResponse{
 		Model: m.Metadata.Name, Hash: stored.Hash, Changed: changed, Created: changed && stored.Applied.Equal(stored.Created),
-		Live: stored.Live, Warnings: warnings(m, stored),
+		Live: stored.Live, Warnings: warnings(faults, m, stored),
 	}, err
 }
 
 // warnings says what is worth knowing about an applied file and no fault.
-func warnings(m *release.Model, stored records.Model) []string {
+func warnings(faults release.Faults, m *release.Model, stored records.Model) []string {
 	var out []string
-	for _, w := range m.Warnings() {
+	for _, w := range faults.Warnings() {
 		out = append(out, w.String())
 	}
 	if m.Spec.Live != stored.Live {

@@ -80,7 +80,7 @@ func faultsProblem(faults release.Faults) Problem {
 		Detail: faults.Error(), Remedy: "correct the file; sluice lint -f FILE checks it offline",
 	}
 	for _, f := range faults {
-		p.Faults = append(p.Faults, Fault{Line: f.Line, Column: f.Col, Field: f.Field, Msg: f.Msg, Remedy: f.Remedy})
+		p.Faults = append(p.Faults, f)
 	}
 	return p
 }

@@ -44,32 +44,33 @@ type Model struct {
 
 // Release is a release as the API shows it.
 type Release struct {
-	Model      string               `json:"model"`
-	Number     uint32               `json:"number"`
-	Candidate  string               `json:"candidate"`
-	Live       string               `json:"live"`
-	Phase      rollout.Phase        `json:"phase"`
-	Reason     string               `json:"reason"` // what it waits for, or why it ended
-	Held       []string             `json:"held,omitempty"`
-	Harm       string               `json:"harm,omitempty"` // what would roll it back
-	Step       int                  `json:"step"`
-	Steps      []rollout.StepView   `json:"steps"`
-	Share      release.Share        `json:"share"` // the candidate's, now
-	Created    time.Time            `json:"created"`
-	Ended      *time.Time           `json:"ended,omitempty"`
-	Duration   float64              `json:"durationSeconds"`
-	Exposures  []uint64             `json:"exposures,omitempty"` // by arm, of the present step
-	Verdicts   []judge.Verdict      `json:"verdicts,omitempty"`
-	Ratio      *judge.Ratio         `json:"ratio,omitempty"`
-	Pairs      uint64               `json:"pairs,omitempty"`
-	Scored     uint64               `json:"scored,omitempty"`
-	Pause      *rollout.Pause       `json:"pause,omitempty"`
-	Test       *rollout.TestOutcome `json:"test,omitempty"`
-	Strata     []rollout.Stratum    `json:"strata,omitempty"` // only when one release is asked for
-	Baseline   *release.Baseline    `json:"baseline,omitempty"`
-	Decisions  []rollout.Decision   `json:"decisions,omitempty"`
-	SpecHash   string               `json:"specHash"`
-	Generation uint64               `json:"generation"`
+	Model              string                 `json:"model"`
+	Number             uint32                 `json:"number"`
+	Candidate          string                 `json:"candidate"`
+	Live               string                 `json:"live"`
+	Phase              rollout.Phase          `json:"phase"`
+	Reason             string                 `json:"reason"` // what it waits for, or why it ended
+	Step               int                    `json:"step"`
+	Steps              []rollout.StepProgress `json:"steps"`
+	Explain            rollout.Explanation    `json:"explain"` // what it waits for, what would advance it and what would roll it back
+	Share              release.Share          `json:"share"`   // the candidate's, now
+	Created            time.Time              `json:"created"`
+	Ended              *time.Time             `json:"ended,omitempty"`
+	Duration           float64                `json:"durationSeconds"`
+	Exposures          []uint64               `json:"exposures,omitempty"` // by arm, of the present step
+	CandidateExposures uint64                 `json:"candidateExposures"`  // requests of users that the candidate answered, over the whole release
+	DecisionCount      uint64                 `json:"decisionCount"`
+	Verdicts           []judge.Verdict        `json:"verdicts,omitempty"`
+	Ratio              *judge.Ratio           `json:"ratio,omitempty"`
+	Pairs              uint64                 `json:"pairs,omitempty"`
+	Scored             uint64                 `json:"scored,omitempty"`
+	Pause              *rollout.Pause         `json:"pause,omitempty"`
+	Test               *rollout.TestOutcome   `json:"test,omitempty"`
+	Strata             []rollout.Stratum      `json:"strata,omitempty"` // only when one release is asked for
+	Baseline           *release.Baseline      `json:"baseline,omitempty"`
+	Decisions          []rollout.Decision     `json:"decisions,omitempty"`
+	SpecHash           string                 `json:"specHash"`
+	Generation         uint64                 `json:"generation"`
 }
 
 // StartRequest starts a release.
@@ -108,21 +109,12 @@ type Page[T any] struct {
 
 // Problem is an error as RFC 9457 writes it.
 type Problem struct {
-	Type   string  `json:"type"`
-	Title  string  `json:"title"`
-	Status int     `json:"status"`
-	Detail string  `json:"detail"`
-	Remedy string  `json:"remedy,omitempty"`
-	Faults []Fault `json:"faults,omitempty"`
-}
-
-// Fault is one fault of a file.
-type Fault struct {
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-	Field  string `json:"field"`
-	Msg    string `json:"msg"`
-	Remedy string `json:"remedy,omitempty"`
+	Type   string              `json:"type"`
+	Title  string              `json:"title"`
+	Status int                 `json:"status"`
+	Detail string              `json:"detail"`
+	Remedy string              `json:"remedy,omitempty"`
+	Faults []release.FileFault `json:"faults,omitempty"`
 }
 
 // Event is one message of the stream: something about a release has changed.

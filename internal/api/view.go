@@ -15,8 +15,8 @@ func (s *server) view(st rollout.State) Release {
 	now := s.o.Now()
 	out := Release{
 		Model: st.Model, Number: st.Number, Candidate: st.Candidate, Live: st.Live, Phase: st.Phase, Reason: st.Reason,
-		Held: st.Held, Step: st.Step, Steps: st.Progress(), Share: st.CandidateShare(), Created: st.Created,
-		Pause: st.Pause, Test: st.Test, SpecHash: st.SpecHash, Generation: st.Generation,
+		Step: st.Step, Steps: st.Progress(), Explain: st.Explain(), Share: st.Share(), Created: st.Created,
+		Pause: st.Pause, Test: st.Test, SpecHash: st.SpecHash, Generation: st.Generation, DecisionCount: st.Decisions,
 	}
 	out.Duration = now.Sub(st.Created).Seconds()
 	if !st.Ended.IsZero() {
@@ -25,6 +25,11 @@ func (s *server) view(st rollout.State) Release {
 	}
 	if a := st.Last; a != nil {
 		out.Verdicts, out.Exposures, out.Pairs, out.Scored = a.Verdicts, a.Exposures, a.Pairs, a.Scored
+		for arm, n := range a.Total {
+			if arm > 0 {
+				out.CandidateExposures += n
+			}
+		}
 		ratio := a.Ratio
 		out.Ratio = &ratio
 	}

@@ -149,7 +149,9 @@ func (e *env) undoCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return e.print(r, func() { fmt.Fprintf(e.out, "undo: %s is live again (release %d, %s)\n", r.Candidate, r.Number, r.Phase) })
+			return e.print(r, func() {
+				fmt.Fprintf(e.out, "undo: %s is live again (release %d, %s)\n", r.Candidate, r.Number, r.Phase)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
@@ -168,8 +170,8 @@ func (e *env) adjustCmd() *cobra.Command {
 				return usage(err.Error(), "name a Model file: -f model.yaml")
 			}
 			m, faults := release.ParseModel(file, data)
-			if len(faults) > 0 {
-				return faults
+			if err := faults.Err(); err != nil {
+				return err
 			}
 			return e.command(cmd.Context(), args[0], 0, "adjust", api.CommandRequest{Reason: reason, Plan: &m.Spec.Plan})
 		},

@@ -96,4 +96,3 @@ func (s *screen) say(line string) {
 func summary(r api.Release) string {
 	return fmt.Sprintf("%s/%d %s %s at %s: %s", r.Model, r.Number, r.Candidate, r.Phase, r.Share, r.Reason)
 }
-

@@ -65,8 +65,8 @@ func readModel(file string) (api.ApplyRequest, error) {
 		return api.ApplyRequest{}, usage(err.Error(), "name a Model file: -f model.yaml")
 	}
 	m, faults := release.ParseModel(file, data)
-	if len(faults) > 0 {
-		return api.ApplyRequest{}, faults
+	if err := faults.Err(); err != nil {
+		return api.ApplyRequest{}, err
 	}
 	req := api.ApplyRequest{Name: file, File: string(data), Files: map[string]string{}}
 	for _, step := range m.Spec.Plan.Steps {

@@ -51,7 +51,6 @@ func (r *Records) start(ctx context.Context, p StartParams) (Release, []rollout.
 	}
 	m.Last = state.Number
 	m.Running = state.Number
-	m.Epoch++
 	closeModel(&m, state)
 	revs, err := r.commit(ctx, change{state: state, decisions: decisions, model: &m, modelRev: rev})
 	if err != nil {
@@ -75,8 +74,9 @@ func beginParams(m modelRecord, p StartParams) (rollout.Params, error) {
 		}
 	}
 	out := rollout.Params{
-		Spec: m.Spec, Number: m.Last + 1, Live: m.Live, Candidate: p.Candidate, Salt: p.Salt, Prev: m.Chain,
-		Now: p.Now, By: p.Who.Name, Role: p.Who.Role, Address: p.Who.Address, Reason: p.Reason,
+		Model: m.Spec, Number: m.Last + 1, Live: m.Live, Candidate: p.Candidate, Salt: p.Salt, Prev: m.Chain,
+		Generation: m.Generation,
+		Now:        p.Now, By: p.Who.Name, Role: p.Who.Role, Address: p.Who.Address, Reason: p.Reason,
 	}
 	if p.Undo {
 		if m.Success == 0 {
@@ -125,7 +125,7 @@ func (r *Records) ApplyTo(ctx context.Context, rel Release, in rollout.Input, fe
 	if err != nil {
 		return rel, nil, err
 	}
-	if len(decisions) == 0 && sameDurable(rel.State, next) {
+	if len(decisions) == 0 && sameEssence(rel.State, next) {
 		out := Release{State: next, Revision: rel.Revision}
 		r.SetWorking(out)
 		return out, nil, nil
@@ -160,7 +160,7 @@ func closeModel(m *modelRecord, s rollout.State) {
 	}
 	m.Running = 0
 	m.Chain = s.LastHash
-	m.Epoch++
+	m.Generation = max(m.Generation, s.Generation) + 1
 	switch s.Phase {
 	case rollout.Succeeded:
 		m.Former, m.Live, m.Success = s.Live, s.Candidate, s.Number
@@ -180,7 +180,7 @@ type change struct {
 }
 
 func (r *Records) commit(ctx context.Context, c change) (store.Revision, error) {
-	value, err := encode(stateRecord{V: layout, State: durable(c.state)})
+	value, err := encode(stateRecord{V: layout, State: c.state})
 	if err != nil {
 		return 0, err
 	}
@@ -234,19 +234,27 @@ func (r *Records) logWrites(ctx context.Context, name string, decisions []rollou
 	return []store.Write{{Key: logKey(name), Value: value, Expect: rev, Append: true}}, nil
 }
 
-// durable strips what moves without a decision: it lives in the clock record and in memory.
-func durable(s rollout.State) rollout.State {
+// essence is a state without what moves by itself from one tick to the next: the step's clock, the
+// latest assessment and the words about it. Such a change alone is not worth a write: the clock has a
+// record of its own, and the rest comes with the next tick.
+func essence(s rollout.State) rollout.State {
+	s.Served = 0
 	s.Clock = rollout.Clock{}
 	s.Memory = judge.Memory{}
 	s.Last = nil
 	s.Held = nil
 	s.Reason = ""
+	barriers := make([]rollout.Barrier, len(s.Barriers))
+	for i, f := range s.Barriers {
+		barriers[i] = rollout.Barrier{Kind: f.Kind, Since: f.Since}
+	}
+	s.Barriers = barriers
 	return s
 }
 
-func sameDurable(a, b rollout.State) bool {
-	x, err1 := encode(durable(a))
-	y, err2 := encode(durable(b))
+func sameEssence(a, b rollout.State) bool {
+	x, err1 := encode(essence(a))
+	y, err2 := encode(essence(b))
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 

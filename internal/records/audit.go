@@ -50,7 +50,7 @@ func (r *Records) Verify(ctx context.Context, name string) (Audit, error) {
 		return Audit{}, err
 	}
 	a := Audit{Model: name, Decisions: len(decisions)}
-	if err := rollout.VerifyChain(decisions, ""); err != nil {
+	if err := verifyChain(decisions); err != nil {
 		a.Fault = err.Error()
 		return a, nil
 	}
@@ -60,6 +60,23 @@ func (r *Records) Verify(ctx context.Context, name string) (Audit, error) {
 	a.Fault, a.Releases, err = r.compareStates(ctx, name, decisions)
 	a.OK = a.Fault == "" && err == nil
 	return a, err
+}
+
+// verifyChain checks all links of a model: each release's by itself, and that each release begins where
+// the one before it ended.
+func verifyChain(decisions []rollout.Decision) error {
+	prev := ""
+	for begin := 0; begin < len(decisions); {
+		end := begin
+		for end < len(decisions) && decisions[end].Release == decisions[begin].Release {
+			end++
+		}
+		if err := rollout.VerifyChain(decisions[begin:end], prev); err != nil {
+			return err
+		}
+		prev, begin = decisions[end-1].Hash, end
+	}
+	return nil
 }
 
 // compareStates checks each release's state against the last link of its part of the chain.

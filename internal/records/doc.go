@@ -63,7 +63,8 @@ type modelRecord struct {
 	Success uint32        `json:"success"` // number of the latest release that succeeded and was not undone
 	Former  string        `json:"former"`  // what was live before Success
 	Chain   string        `json:"chain"`   // hash of the latest decision of the latest ended release
-	Epoch   uint64        `json:"epoch"`   // routing generation base: grows whenever the model's routing may change outside a release
+	// Generation numbers the model's routings, over all its releases: it grows with each change.
+	Generation uint64 `json:"generation"`
 }
 
 // stateRecord is stored under state/NAME/N.

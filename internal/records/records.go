@@ -55,7 +55,7 @@ type Who struct {
 	Address string   `json:"address,omitempty"`
 }
 
-// Apply stores a Model file: the next release starts from it. The file must be normalised and valid.
+// PutModel stores a Model file: the next release starts from it. The file must be normalised and valid.
 // Storing the same file again changes nothing. The live version of an existing model is not moved by
 // the file; a difference is told by Model.Live. Errors: KindInvalid for a key collision with another
 // model or when the running release's versions vanish.
@@ -84,7 +84,7 @@ func (r *Records) PutModel(ctx context.Context, m *release.Model, who Who, now t
 			}
 		}
 		next.Spec, next.Hash, next.Applied, next.By = *m, hash, now, who.Name
-		next.Epoch++
+		next.Generation++
 		stored, err := r.commitModel(ctx, next, rev, who, now)
 		if errors.Is(err, store.ErrConflict) {
 			continue

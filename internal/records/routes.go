@@ -99,10 +99,14 @@ func (r *Records) project(ctx context.Context) (assign.Spec, error) {
 
 // projectModel returns a model's route: its running release's, or all units to the live version.
 func (r *Records) projectModel(ctx context.Context, m modelRecord) (assign.RouteSpec, error) {
-	if m.Running == 0 {
+	n := m.Running
+	if n == 0 && m.Last != 0 && m.Spec.Spec.Plan.KeepHoldback {
+		n = m.Last // its hold-back stays until another release starts
+	}
+	if n == 0 {
 		return outsideRoute(m), nil
 	}
-	rel, err := r.loadState(ctx, m.Spec.Metadata.Name, m.Running)
+	rel, err := r.loadState(ctx, m.Spec.Metadata.Name, n)
 	if err != nil {
 		return assign.RouteSpec{}, err
 	}
@@ -115,7 +119,7 @@ func outsideRoute(m modelRecord) assign.RouteSpec {
 	return assign.RouteSpec{
 		Model: m.Spec.Metadata.Name, Match: s.Match, Dialect: s.Dialect, Unit: s.Unit,
 		Signals: m.Spec.Signals(), Limits: s.Limits, Horizon: s.Feedback.Horizon,
-		Kind: release.ExposureOutside, Release: m.Last,
+		Generation: m.Generation, Kind: release.ExposureOutside, Release: 0,
 		Arms:  []assign.ArmSpec{{Version: m.Live, Spec: s.Versions[m.Live]}},
 		Serve: assign.Initial(),
 	}

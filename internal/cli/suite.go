@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/suite"
+)
+
+// bundleSuite returns a suite with the data that it names, as apply sends it.
+func bundleSuite(path string) (string, error) { return suite.Bundle(path) }
+
+// lintResult is what lint says of one file.
+type lintResult struct {
+	File   string         `json:"file"`
+	Kind   string         `json:"kind"`
+	OK     bool           `json:"ok"`
+	Faults release.Faults `json:"faults"` // warnings are among them
+}
+
+func (r lintResult) text() string {
+	var b strings.Builder
+	if len(r.Faults) > 0 {
+		fmt.Fprintln(&b, r.Faults.Error())
+	}
+	if r.OK {
+		fmt.Fprintf(&b, "%s: a valid %s\n", r.File, r.Kind)
+	}
+	return b.String()
+}
+
+// lint checks one file by its kind, with the code that the server uses.
+func lint(file string) (lintResult, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return lintResult{}, usage(err.Error(), "name a file")
+	}
+	r := lintResult{File: file, Kind: kindOfFile(data)}
+	switch r.Kind {
+	case release.KindSuite:
+		if r.Faults = suite.Lint(file, data); r.Faults.Err() == nil {
+			_, err = suite.Load(file)
+		}
+	case release.KindConfig:
+		_, r.Faults = release.ParseConfig(file, data)
+	default:
+		r.Kind = release.KindModel
+		var m *release.Model
+		if m, r.Faults = release.ParseModel(file, data); m != nil {
+			err = lintSuites(file, m)
+		}
+	}
+	r.OK = r.Faults.Err() == nil
+	return r, err
+}
+
+// lintSuites checks that the suites of a model can be read.
+func lintSuites(file string, m *release.Model) error {
+	for _, step := range m.Spec.Plan.Steps {
+		if step.Test == nil {
+			continue
+		}
+		if _, err := suite.Load(filepath.Join(filepath.Dir(file), step.Test.Suite)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func kindOfFile(data []byte) string {
+	var head struct {
+		Kind string `yaml:"kind"`
+	}
+	_ = yaml.Unmarshal(data, &head) // a file that can't be read has no kind and is reported as a Model
+	return head.Kind
+}
+
+func (e *env) testCmd() *cobra.Command {
+	var file, against, live, model, ver, write string
+	var timeout time.Duration
+	var seed uint64
+	cmd := &cobra.Command{
+		Use:   "test -f SUITE (--against URL | --model MODEL --version VERSION)",
+		Short: "Run a test suite against a version: functional, performance and exception tests",
+		Long: "Run a test suite against a version, as the test step of a release does. Exit code 0 if all required cases passed,\n" +
+			"2 if one failed, 3 if a required case can't tell.",
+		Example: "  sluice test -f examples/credit/suite.yaml --against http://127.0.0.1:9102 -o junit > report.xml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := suite.Load(file)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			if against == "" {
+				if against, live, err = e.versionURLs(ctx, model, ver); err != nil {
+					return err
+				}
+			}
+			report, err := suite.Run(ctx, s, suite.Options{BaseURL: against, LiveURL: live, Seed: seed, Progress: e.progress()})
+			if err != nil {
+				return err
+			}
+			if err := e.writeReport(report, write); err != nil {
+				return err
+			}
+			return testCode(report)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&file, "file", "f", "", "the Suite file")
+	f.StringVar(&against, "against", "", "base URL of the version under test")
+	f.StringVar(&live, "live", "", "base URL of the live version, for comparisons")
+	f.StringVar(&model, "model", "", "take the URLs from this model")
+	f.StringVar(&ver, "version", "", "with --model: the version under test")
+	f.StringVarP(&write, "report", "r", "", "write to this file instead of stdout")
+	f.StringVarP(&e.output, "output", "o", "table", "output: table, json, junit or html")
+	f.DurationVar(&timeout, "timeout", 10*time.Minute, "give up after this time")
+	f.Uint64Var(&seed, "seed", 1, "seed of samples and orders")
+	_ = cmd.MarkFlagRequired("file")
+	return cmd
+}
+
+// versionURLs looks up the addresses of a model's version and of its live one.
+func (e *env) versionURLs(ctx context.Context, model, ver string) (under, live string, err error) {
+	if model == "" || ver == "" {
+		return "", "", usage("what shall be tested is missing", "give --against URL, or --model MODEL and --version VERSION")
+	}
+	client, err := e.client()
+	if err != nil {
+		return "", "", err
+	}
+	m, err := client.Model(ctx, model)
+	if err != nil {
+		return "", "", err
+	}
+	v, ok := m.Spec.Spec.Versions[ver]
+	if !ok {
+		return "", "", usage(fmt.Sprintf("model %s has no version %q", model, ver), "it has: "+strings.Join(m.Versions, ", "))
+	}
+	return v.URL, m.Spec.Spec.Versions[m.Live].URL, nil
+}

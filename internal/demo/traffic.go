@@ -1,0 +1,226 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice.dev/sluice/examples/credit"
+	"sluice.dev/sluice/internal/demo/credittraffic"
+)
+
+// traffic sends requests through the gateway at a steady rate (open loop: a slow answer does not slow
+// the next request down, as users would not) and tells the outcome of each a little later.
+type traffic struct {
+	gateway   string
+	rate      int // requests per second
+	client    *http.Client
+	source    *credittraffic.Source
+	templates *credittraffic.Templates
+	rng       *rand.Rand // delays of feedback; owned by the pacing goroutine
+	outcomes  chan outcome
+	sent      atomic.Int64
+	failed    atomic.Int64
+	shed      atomic.Int64 // requests that were due while all senders were busy
+	told      atomic.Int64
+}
+
+// outcome is what is known of a request after a while.
+type outcome struct {
+	due    time.Time
+	ID     string `json:"id"`
+	Metric string `json:"metric"`
+	Value  string `json:"value"`
+}
+
+// senders bounds the requests under way: 2,000 a second at 20 ms each are 40.
+const senders = 256
+
+// feedbackDelay is the mean time until an outcome is known; the metric's window is several of it.
+const feedbackDelay = 400 * time.Millisecond
+
+func newTraffic(gateway string, rate int, seed uint64) (*traffic, error) {
+	applicants, err := credit.Applicants()
+	if err != nil {
+		return nil, err
+	}
+	templates, err := credittraffic.NewTemplates(applicants)
+	if err != nil {
+		return nil, err
+	}
+	source, err := credittraffic.NewSource(credittraffic.Config{Seed: seed}, templates.Len())
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{MaxIdleConns: senders, MaxIdleConnsPerHost: senders, DisableCompression: true}
+	return &traffic{
+		gateway: gateway, rate: rate, source: source, templates: templates,
+		client:   &http.Client{Transport: transport, Timeout: 15 * time.Second},
+		rng:      rand.New(rand.NewPCG(seed, 1)),
+		outcomes: make(chan outcome, 1<<16),
+	}, nil
+}
+
+// job is one request ready to be sent.
+type job struct {
+	user    string
+	body    []byte
+	outcome string
+	delay   time.Duration
+}
+
+// run sends until ctx ends.
+func (t *traffic) run(ctx context.Context) {
+	jobs := make(chan job)
+	var wg sync.WaitGroup
+	for range senders {
+		wg.Go(func() {
+			for j := range jobs {
+				t.send(ctx, j)
+			}
+		})
+	}
+	wg.Go(func() { t.tell(ctx) })
+	t.pace(ctx, jobs)
+	close(jobs)
+	wg.Wait()
+	t.client.CloseIdleConnections()
+}
+
+// pace hands out requests on time, in small bursts every few milliseconds.
+func (t *traffic) pace(ctx context.Context, jobs chan<- job) {
+	const tick = 5 * time.Millisecond
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	begin := time.Now()
+	var n int64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		due := int64(time.Since(begin).Seconds() * float64(t.rate))
+		if lag := due - n; lag > int64(t.rate) { // the machine was suspended: users don't catch up
+			n = due - int64(t.rate)/10
+		}
+		for ; n < due; n++ {
+			select {
+			case jobs <- t.next():
+			default:
+				t.shed.Add(1)
+			}
+		}
+	}
+}
+
+func (t *traffic) next() job {
+	r := t.source.Next()
+	return job{
+		user:    string(credittraffic.AppendUser(nil, r)),
+		body:    t.templates.AppendBody(nil, r),
+		outcome: t.templates.Outcome(r),
+		delay:   time.Duration(t.rng.ExpFloat64() * float64(feedbackDelay)),
+	}
+}
+
+func (t *traffic) send(ctx context.Context, j job) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.gateway+"/credit", bytes.NewReader(j.body))
+	if err != nil {
+		t.failed.Add(1)
+		return
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-User-Id", j.user)
+	resp, err := t.client.Do(req)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.failed.Add(1)
+		}
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body) // a broken answer shows in the exposure
+	resp.Body.Close()
+	t.sent.Add(1)
+	if resp.StatusCode != http.StatusOK {
+		t.failed.Add(1)
+		return
+	}
+	id := resp.Header.Get("X-Sluice-Id")
+	if id == "" {
+		return
+	}
+	select {
+	case t.outcomes <- outcome{due: time.Now().Add(j.delay), ID: id, Metric: "outcome", Value: j.outcome}:
+	default: // the application that tells outcomes is as lossy as a real one
+	}
+}
+
+// tell sends outcomes that are due, many at once.
+func (t *traffic) tell(ctx context.Context) {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	var waiting []outcome
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-t.outcomes:
+			waiting = append(waiting, o)
+		case now := <-ticker.C:
+			var due []outcome
+			rest := waiting[:0]
+			for _, o := range waiting {
+				if now.After(o.due) {
+					due = append(due, o)
+				} else {
+					rest = append(rest, o)
+				}
+			}
+			waiting = rest
+			t.post(ctx, due)
+		}
+	}
+}
+
+// maxLines is how many outcomes go into one call.
+const maxLines = 500
+
+func (t *traffic) post(ctx context.Context, due []outcome) {
+	for len(due) > 0 {
+		n := min(len(due), maxLines)
+		var body bytes.Buffer
+		enc := json.NewEncoder(&body)
+		for _, o := range due[:n] {
+			if err := enc.Encode(o); err != nil {
+				return
+			}
+		}
+		if t.postLines(ctx, &body) {
+			t.told.Add(int64(n))
+		}
+		due = due[n:]
+	}
+}
+
+// postLines says whether the feedback is safe. What is refused for good is not sent again.
+func (t *traffic) postLines(ctx context.Context, body *bytes.Buffer) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.gateway+"/-/sluice/feedback", body)
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Content-Type", "application/x-ndjson")
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode < 300
+}

@@ -1,0 +1,145 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"sluice.dev/sluice/internal/release"
+)
+
+// Feedback is one outcome with its strings, before they have numbers.
+type Feedback struct {
+	Feedback release.Feedback // Name and Value.Cat are not used
+	Name     string
+	Text     string // the value as text
+}
+
+// ask is something that waits until it is durable.
+type ask struct {
+	ctx      context.Context
+	feedback []Feedback
+	mark     *release.Mark
+	done     chan error // receives once; buffered
+}
+
+// acceptTime bounds how long an application waits for its feedback to be durable.
+const acceptTime = 2 * time.Second
+
+// Accept returns nil when all items are durable. Any error means that the application should send all
+// of them again: repeated feedback counts once. Errors are of KindUnavailable.
+func (p *Publisher) Accept(ctx context.Context, items []Feedback) error {
+	ctx, cancel := context.WithTimeout(ctx, acceptTime)
+	defer cancel()
+	var byPartition [release.Partitions][]Feedback
+	for _, f := range items {
+		n := release.Partition(f.Feedback.Bin % release.Bins)
+		byPartition[n] = append(byPartition[n], f)
+	}
+	var asks []*ask
+	for n, list := range byPartition {
+		for len(list) > 0 {
+			part := list[:min(len(list), release.MaxBatchEvents)]
+			list = list[len(part):]
+			a := &ask{ctx: ctx, feedback: part, done: make(chan error, 1)}
+			if err := p.ask(ctx, n, a); err != nil {
+				return err
+			}
+			asks = append(asks, a)
+		}
+	}
+	return await(ctx, asks)
+}
+
+// Mark writes a mark into every partition's log. It returns nil when all have it; repeating a mark
+// does no harm.
+func (p *Publisher) Mark(ctx context.Context, m release.Mark) error {
+	var asks []*ask
+	for n := range p.partitions {
+		a := &ask{ctx: ctx, mark: &m, done: make(chan error, 1)}
+		if err := p.ask(ctx, n, a); err != nil {
+			return err
+		}
+		asks = append(asks, a)
+	}
+	return await(ctx, asks)
+}
+
+func (p *Publisher) ask(ctx context.Context, n int, a *ask) error {
+	select {
+	case p.partitions[n].asks <- a:
+		return nil
+	case <-ctx.Done():
+		return release.Unavailable("store telemetry", ctx.Err(), "the log does not take it").Fix("send it again in a few seconds")
+	}
+}
+
+func await(ctx context.Context, asks []*ask) error {
+	for _, a := range asks {
+		select {
+		case err := <-a.done:
+			if err != nil {
+				return release.Unavailable("store telemetry", err, "the log does not take it").Fix("send it again in a few seconds")
+			}
+		case <-ctx.Done():
+			return release.Unavailable("store telemetry", ctx.Err(), "the log does not answer").Fix("send it again in a few seconds")
+		}
+	}
+	return nil
+}
+
+// collectAsks takes over what waits, without waiting.
+func (p *partition) collectAsks() {
+	for {
+		select {
+		case a := <-p.asks:
+			p.pending = append(p.pending, a)
+		default:
+			return
+		}
+	}
+}
+
+// takeAsks puts as much as fits of what waits into a batch. Who has given up is passed over: the
+// application was told to send it again.
+func (p *partition) takeAsks(b *release.Batch) []*ask {
+	var taken []*ask
+	for len(p.pending) > 0 {
+		a := p.pending[0]
+		if a.ctx.Err() == nil {
+			if len(b.Feedback)+len(a.feedback) > release.MaxBatchEvents || a.mark != nil && len(b.Marks) >= release.MaxBatchMarks {
+				break
+			}
+			p.addAsk(b, a)
+			taken = append(taken, a)
+		}
+		p.pending = p.pending[1:]
+	}
+	if len(p.pending) == 0 {
+		p.pending = nil
+	}
+	return taken
+}
+
+func (p *partition) addAsk(b *release.Batch, a *ask) {
+	if a.mark != nil {
+		b.Marks = append(b.Marks, *a.mark)
+	}
+	for _, f := range a.feedback {
+		e := f.Feedback
+		e.Name = p.word(b, f.Name)
+		if e.Value.Kind == release.ValueCategory {
+			e.Value.Cat = p.word(b, f.Text)
+		}
+		b.Feedback = append(b.Feedback, e)
+	}
+}
+
+// refuseAsks tells those who came meanwhile that the log is away, so that they don't all wait for
+// their own time to run out.
+func (p *partition) refuseAsks(cause error) {
+	p.collectAsks()
+	for _, a := range p.pending {
+		a.done <- cause
+	}
+	p.pending = nil
+}
