@@ -5,7 +5,7 @@ import (
 	"sort"
 )
 
-// Beta is a Beta(A, B) posterior of a probability: prior parameters plus counts, both > 0.
+// Beta is a Beta(A, B) posterior of a probability: prior parameters plus counts, both in [1e-6, 1e15].
 type Beta struct{ A, B float64 }
 
 // Jeffreys returns the posterior of k events in n trials under the Beta(1/2,1/2) prior; 0 <= k <= n.
@@ -23,9 +23,9 @@ type Rope struct{ In, Above, Below float64 }
 
 // BetaCompare compares two independent Beta posteriors: P(pB > pA) = INT f_B F_A, loss of choosing B = INT F_B (1-F_A) dp (the
 // closed form by means cancels from 1e5 counts on). Gauss-Legendre panels after p = sin^2 t, densities in deviance form: absolute
-// accuracy about 1e-12, relative 1e-6 or better for probabilities above 1e-9, up to parameters of 1e9. Parameters <= 0 are [ErrDomain].
+// accuracy about 1e-12, relative 1e-6 or better for probabilities above 1e-9, up to parameters of 1e9. Parameters outside [1e-6, 1e15] are [ErrDomain].
 func BetaCompare(a, b Beta) (Choice, error) {
-	if !positive(a.A, a.B, b.A, b.B) {
+	if !isShape(a.A, a.B, b.A, b.B) {
 		return Choice{}, domain("BetaCompare", "A=%v B=%v", a, b)
 	}
 	grid := betaGrid([]Beta{a, b}, nil)
@@ -39,7 +39,7 @@ func BetaCompare(a, b Beta) (Choice, error) {
 
 // BetaRope returns the posterior mass of pB - pA inside, above and below [-r, r], 0 < r < 1; accuracy as [BetaCompare].
 func BetaRope(a, b Beta, r float64) (Rope, error) {
-	if !positive(a.A, a.B, b.A, b.B) || !(r > 0 && r < 1) {
+	if !isShape(a.A, a.B, b.A, b.B) || !(r > 0 && r < 1) {
 		return Rope{}, domain("BetaRope", "A=%v B=%v r=%g", a, b, r)
 	}
 	m, s := b.mean(), b.sd()
@@ -58,13 +58,13 @@ func BetaRope(a, b Beta, r float64) (Rope, error) {
 }
 
 // BetaProbBest returns for each arm the posterior probability that its p is the largest, INT f_k prod F_j: Thompson sampling's
-// allocation. At least one arm and parameters > 0, otherwise [ErrDomain]. Absolute accuracy about 1e-10.
+// allocation. At least one arm, parameters as in [BetaCompare], otherwise [ErrDomain]. Absolute accuracy about 1e-10.
 func BetaProbBest(arms []Beta) ([]float64, error) {
 	if len(arms) == 0 {
 		return nil, domain("BetaProbBest", "no arms")
 	}
 	for i, a := range arms {
-		if !positive(a.A, a.B) {
+		if !isShape(a.A, a.B) {
 			return nil, domain("BetaProbBest", "arm %d: %v", i, a)
 		}
 	}

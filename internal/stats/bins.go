@@ -51,52 +51,104 @@ func BinDifference(strata []BinStratum) (BinEffect, error) {
 	if err != nil {
 		return BinEffect{}, err
 	}
+	fits := make([]stratumFit, 0, len(strata))
 	var e BinEffect
-	var buf [3][]float64
-	for i := range buf {
-		buf[i] = make([]float64, bins)
-	}
-	influence, accA, accB := buf[0], newBinAcc(bins), newBinAcc(bins)
-	var sumD, sumV float64
 	for i, s := range strata {
-		a, okA := fitArm(s.A, buf[1])
-		b, okB := fitArm(s.B, buf[2])
-		if a.bad || b.bad {
+		f := stratumFit{a: totals(s.A), b: totals(s.B)}
+		if f.a.bad || f.b.bad {
 			return BinEffect{}, domain(where, "stratum %d: a count is negative or a sum is not finite", i)
 		}
-		if !okA || !okB {
+		if !f.a.usable() || !f.b.usable() {
 			continue
 		}
-		w := a.n * (b.n / (a.n + b.n))
-		e.Used++
-		e.W += w
-		sumD += w * (b.theta - a.theta)
-		sumV += w * w * stratumVariance(a, b)
-		e.A.V += w * w * a.v
-		e.B.V += w * w * b.v
-		fa, fb := w/a.den, w/b.den
-		for j := range influence {
-			influence[j] += fb*buf[2][j] - fa*buf[1][j]
-		}
-		accA.add(s.A, a.den)
-		accB.add(s.B, b.den)
+		f.w = f.a.n * (f.b.n / (f.a.n + f.b.n))
+		f.perA, f.perB = f.w/f.a.den, f.w/f.b.den
+		f.A, f.B = s.A.denominators(), s.B.denominators()
+		e.W += f.w
+		fits = append(fits, f)
 	}
-	if e.Used == 0 || e.W == 0 {
+	if e.Used = len(fits); e.W == 0 {
 		return BinEffect{}, undefined(where, "no stratum with two non-empty bins in both arms")
 	}
-	between := 0.0
-	for _, x := range influence {
-		between += x * x
-	}
-	e.D = sumD / e.W
-	e.V = math.Max(sumV, between) / e.W / e.W
-	e.A.V, e.B.V = e.A.V/e.W/e.W, e.B.V/e.W/e.W
-	accA.finish(&e.A)
-	accB.finish(&e.B)
+	e.combine(fits, e.walk(fits, bins))
 	if !finite(e.D, e.V, e.A.V, e.B.V, e.A.Value, e.B.Value) {
 		return BinEffect{}, domain(where, "sums beyond the float64 range")
 	}
 	return e, nil
+}
+
+// stratumFit is one stratum that counts, its arms with X set.
+type stratumFit struct {
+	BinStratum
+	a, b       armFit
+	w          float64
+	perA, perB float64 // w/den
+}
+
+// walk passes once over all bins: it adds up squared residuals per stratum and arm in fits, describes the arms over all
+// strata, and returns W^2 times the variance between bins of users.
+func (e *BinEffect) walk(fits []stratumFit, bins int) (between float64) {
+	var squaresA, squaresB float64
+	for b := range bins {
+		var influence, nA, yA, nB, yB float64
+		for i := range fits {
+			f := &fits[i]
+			rA := f.A.Y[b] - f.a.theta*f.A.X[b]
+			rB := f.B.Y[b] - f.b.theta*f.B.X[b]
+			f.a.squares += rA * rA
+			f.b.squares += rB * rB
+			influence += f.perB*rB - f.perA*rA
+			nA += f.A.N[b]
+			yA += f.A.Y[b]
+			nB += f.B.N[b]
+			yB += f.B.Y[b]
+		}
+		between += influence * influence
+		e.A.see(nA, yA)
+		e.B.see(nB, yB)
+		squaresA += nA * nA
+		squaresB += nB * nB
+	}
+	e.A.KEff = e.A.N * (e.A.N / squaresA)
+	e.B.KEff = e.B.N * (e.B.N / squaresB)
+	return between
+}
+
+// see takes in one bin of an arm.
+func (a *BinArm) see(n, y float64) {
+	if n == 0 {
+		return
+	}
+	a.N += n
+	a.Bins++
+	if y > 0 {
+		a.With++
+	}
+	if y < n {
+		a.Without++
+	}
+}
+
+// combine weighs the strata.
+func (e *BinEffect) combine(fits []stratumFit, between float64) {
+	var sumV, yA, denA, yB, denB float64
+	constant := true
+	for i := range fits {
+		f := &fits[i]
+		vA, vB := f.a.variance(), f.b.variance()
+		sigma2 := (vA*f.a.n*f.a.n + vB*f.b.n*f.b.n) / (f.a.n + f.b.n)
+		sumV += f.w * f.w * math.Max(vA+vB, sigma2*(1/f.a.n+1/f.b.n))
+		e.D += f.w / e.W * (f.b.theta - f.a.theta)
+		e.A.V += f.w / e.W * (f.w / e.W) * vA
+		e.B.V += f.w / e.W * (f.w / e.W) * vB
+		yA, denA = yA+f.a.y, denA+f.a.den
+		yB, denB = yB+f.b.y, denB+f.b.den
+		constant = constant && vA == 0 && vB == 0
+	}
+	e.A.Value, e.B.Value = yA/denA, yB/denB
+	if !constant {
+		e.V = math.Max(sumV, between) / e.W / e.W
+	}
 }
 
 // Ready reports whether the normal approximation may be used: both arms worth at least 20 bins, and for 0/1
@@ -116,17 +168,23 @@ func BinBaseline(arm ArmBins) (value, variance, v0 float64, err error) {
 	if _, err := checkBins(where, []BinStratum{{A: arm, B: arm}}); err != nil {
 		return 0, 0, 0, err
 	}
-	f, ok := fitArm(arm, make([]float64, len(arm.N)))
+	f := totals(arm)
 	if f.bad {
 		return 0, 0, 0, domain(where, "a count is negative or a sum is not finite")
 	}
-	if !ok {
+	if !f.usable() {
 		return 0, 0, 0, undefined(where, "fewer than two non-empty bins")
 	}
-	if !finite(f.theta, f.v, f.v*f.n) {
+	arm = arm.denominators()
+	for b, y := range arm.Y {
+		r := y - f.theta*arm.X[b]
+		f.squares += r * r
+	}
+	v := f.variance()
+	if !finite(f.theta, v, v*f.n) {
 		return 0, 0, 0, domain(where, "sums beyond the float64 range")
 	}
-	return f.theta, f.v, f.v * f.n, nil
+	return f.theta, v, v * f.n, nil
 }
 
 // PairedBinEffect is the one-sample form for shadow pairs: n_b pairs and the sum of their differences candidate minus live
@@ -152,90 +210,49 @@ func effectiveBins(n []float64) float64 {
 	return sum * (sum / squares)
 }
 
-// armFit is one arm of one stratum: observations, denominator (n or sum X), value, variance; bad if a count is
-// negative or a sum not finite.
+// armFit is one arm of one stratum.
 type armFit struct {
-	n, den, theta, v float64
-	bad              bool
+	n, den  float64 // observations; n or sum X
+	y       float64
+	theta   float64 // y/den
+	squares float64 // sum of r_b^2, filled in by a second pass
+	bins    int     // non-empty bins
+	bad     bool    // a count is negative or a sum not finite
 }
 
-// fitArm fits one arm and leaves its residuals r_b in r.
-func fitArm(arm ArmBins, r []float64) (f armFit, ok bool) {
-	den := arm.N
-	if arm.X != nil {
-		den = arm.X
+// denominators returns the arm with X set: to N for a mean per observation.
+func (a ArmBins) denominators() ArmBins {
+	if a.X == nil {
+		a.X = a.N
 	}
-	var y float64
-	k := 0
+	return a
+}
+
+func totals(arm ArmBins) (f armFit) {
+	arm = arm.denominators()
+	negative := false
 	for b, n := range arm.N {
 		f.n += n
-		f.den += den[b]
-		y += arm.Y[b]
+		f.den += arm.X[b]
+		f.y += arm.Y[b]
 		if n > 0 {
-			k++
+			f.bins++
 		}
-		f.bad = f.bad || n < 0 || den[b] < 0
+		negative = negative || n < 0 || arm.X[b] < 0
 	}
-	if f.bad = f.bad || !finite(f.n, f.den, y); f.bad {
-		return f, false
-	}
-	if k < 2 || !(f.den > 0) {
-		return f, false
-	}
-	f.theta = y / f.den
-	squares := 0.0
-	for b, y := range arm.Y {
-		r[b] = y - f.theta*den[b]
-		squares += r[b] * r[b]
-	}
-	// a constant outcome leaves residuals of rounding only: they are not variance
-	if scale := math.Abs(y) * 1e-14; squares <= scale*scale {
-		squares = 0
-	}
-	f.v = float64(k) / float64(k-1) * squares / f.den / f.den
-	return f, true
+	f.bad = negative || !finite(f.n, f.den, f.y)
+	f.theta = f.y / f.den
+	return f
 }
 
-func stratumVariance(a, b armFit) float64 {
-	sigma2 := (a.v*a.n*a.n + b.v*b.n*b.n) / (a.n + b.n)
-	return math.Max(a.v+b.v, sigma2*(1/a.n+1/b.n))
-}
+func (f *armFit) usable() bool { return f.bins >= 2 && f.den > 0 }
 
-// binAcc adds an arm's sums over strata, per bin and in all.
-type binAcc struct {
-	n, y       []float64
-	total, den float64
-}
-
-func newBinAcc(bins int) *binAcc {
-	return &binAcc{n: make([]float64, bins), y: make([]float64, bins)}
-}
-
-func (c *binAcc) add(arm ArmBins, den float64) {
-	c.den += den
-	for b, n := range arm.N {
-		c.n[b] += n
-		c.y[b] += arm.Y[b]
-		c.total += arm.Y[b]
+// variance is k/(k-1) sum r_b^2/den^2. A constant outcome leaves residuals of rounding only, which are not variance.
+func (f *armFit) variance() float64 {
+	if noise := math.Abs(f.y) * 1e-14; f.squares <= noise*noise {
+		return 0
 	}
-}
-
-func (c *binAcc) finish(out *BinArm) {
-	out.KEff = effectiveBins(c.n)
-	out.Value = c.total / c.den
-	for b, n := range c.n {
-		if n == 0 {
-			continue
-		}
-		out.N += n
-		out.Bins++
-		if c.y[b] > 0 {
-			out.With++
-		}
-		if c.y[b] < n {
-			out.Without++
-		}
-	}
+	return float64(f.bins) / float64(f.bins-1) * f.squares / f.den / f.den
 }
 
 // checkBins returns the common number of bins.

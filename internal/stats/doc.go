@@ -22,7 +22,7 @@
 // A is the baseline (live), B the candidate. Effects are B minus A, or log of B over A; the caller orients them so
 // that positive is worse. Evidence is the natural logarithm of an e-value: reaching ln(1/alpha) refutes the null
 // hypothesis, at any time and after any number of looks, with error probability at most alpha. alpha lies in (0,1).
-// Counts are float64 so that planning can use expected counts; integers are exact to 2^53.
+// Counts are float64 so that planning can use expected counts; counts above 1e15 are outside every domain.
 //
 // # Invariants
 //
@@ -76,10 +76,33 @@ func positive(xs ...float64) bool {
 // isAlpha reports whether a can be an error probability.
 func isAlpha(a float64) bool { return a > 0 && a < 1 }
 
-// isCount reports whether x can be a (possibly expected, hence fractional) count.
+// maxCount bounds counts: integers are exact up to here, and iterations end in time.
+const maxCount = 1e15
+
+// isCount reports whether all xs can be (possibly expected, hence fractional) counts.
 func isCount(xs ...float64) bool {
 	for _, x := range xs {
+		if !(x >= 0 && x <= maxCount) {
+			return false
+		}
+	}
+	return true
+}
+
+// notNegative reports whether all xs are finite and at least zero.
+func notNegative(xs ...float64) bool {
+	for _, x := range xs {
 		if !(x >= 0) || math.IsInf(x, 1) {
+			return false
+		}
+	}
+	return true
+}
+
+// isShape reports whether all xs can be shape parameters of a Beta, Gamma or Student distribution.
+func isShape(xs ...float64) bool {
+	for _, x := range xs {
+		if !(x >= 1e-6 && x <= maxCount) {
 			return false
 		}
 	}

@@ -11,7 +11,8 @@ func callRobbins(in struct {
 	S, V, Alpha float64
 	Rho         *float64
 	VOpt        *float64 `json:"v_opt"`
-}) (results, error) {
+},
+) (results, error) {
 	out := results{"rho_approx": nil}
 	var rho float64
 	switch {
@@ -42,7 +43,8 @@ func callAsymp(in struct {
 	N, Mean, Var float64
 	TOpt         float64 `json:"t_opt"`
 	Alpha        float64
-}) (results, error) {
+},
+) (results, error) {
 	half, cs, err := AsympCSMean(in.N, in.Mean, in.Var, in.TOpt, in.Alpha)
 	if err != nil {
 		return none(err, "half", "lo", "hi")
@@ -54,7 +56,8 @@ func callStratDiff(in struct {
 	Strata [][6]float64
 	WOpt   float64 `json:"w_opt"`
 	Alpha  float64
-}) (results, error) {
+},
+) (results, error) {
 	strata := make([]MomentStratum, len(in.Strata))
 	for i, s := range in.Strata {
 		strata[i] = MomentStratum{A: ArmMoments{s[0], s[1], s[2]}, B: ArmMoments{s[3], s[4], s[5]}}
@@ -88,7 +91,8 @@ func callLabelStrata(in struct {
 	Strata       [][3]float64
 	Sigma, Alpha float64
 	Delta0       []float64
-}) (results, error) {
+},
+) (results, error) {
 	strata := make([]LabelStratum, len(in.Strata))
 	for i, s := range in.Strata {
 		strata[i] = LabelStratum{s[0], s[1], s[2]}
@@ -110,7 +114,8 @@ func callLabelStrata(in struct {
 func callMultinomial(in struct {
 	Phases [][2][]float64
 	C      float64
-}) (results, error) {
+},
+) (results, error) {
 	phases := make([]MultinomialPhase, len(in.Phases))
 	for i, p := range in.Phases {
 		phases[i] = MultinomialPhase{p[0], p[1]}
@@ -122,7 +127,8 @@ func callMultinomial(in struct {
 func callQuantile(in struct {
 	N, P, Alpha, C float64
 	Sample         []float64
-}) (results, error) {
+},
+) (results, error) {
 	if in.Sample != nil && float64(len(in.Sample)) != in.N {
 		return nil, domain("quantile_cs", "n=%g but %d values", in.N, len(in.Sample))
 	}
@@ -144,7 +150,8 @@ func callQuantile(in struct {
 func callEBH(in struct {
 	LnE   []float64 `json:"ln_e"`
 	Alpha float64
-}) (results, error) {
+},
+) (results, error) {
 	r, err := EBH(in.LnE, in.Alpha)
 	if err != nil {
 		return nil, err

@@ -38,9 +38,10 @@ func callNIG(in struct {
 	K0, M0, A0, B0 float64
 	NA, MeanA, M2A float64
 	NB, MeanB, M2B float64
-}) (results, error) {
+},
+) (results, error) {
 	prior := NIG{K: in.K0, M: in.M0, A: in.A0, B: in.B0}
-	if !prior.valid() || !isCount(in.NA, in.NB, in.M2A, in.M2B) || !finite(in.MeanA, in.MeanB) {
+	if !prior.valid() || !isCount(in.NA, in.NB) || !notNegative(in.M2A, in.M2B) || !finite(in.MeanA, in.MeanB) {
 		return nil, domain("nig_compare", "%+v", in)
 	}
 	a := prior.Update(Moments{in.NA, in.MeanA, in.M2A})
@@ -60,7 +61,8 @@ func callGaussian(in struct {
 	D, SE, Alpha float64
 	PriorMean    float64  `json:"prior_mean"`
 	PriorSD      *float64 `json:"prior_sd"`
-}) (results, error) {
+},
+) (results, error) {
 	var prior *NormalPrior
 	if in.PriorSD != nil {
 		prior = &NormalPrior{in.PriorMean, *in.PriorSD}
@@ -119,7 +121,8 @@ func callEntropy(in struct{ Counts []float64 }) (results, error) {
 func callDivergence(in struct {
 	P, Q   []float64
 	Pseudo float64
-}) (results, error) {
+},
+) (results, error) {
 	d, err := Divergence(in.P, in.Q, in.Pseudo)
 	if err != nil {
 		return none(err, "kl_pq", "kl_qp", "js_nats", "js_bits", "psi", "tv", "hellinger", "js_weighted_nats")

@@ -48,14 +48,14 @@ func lnBetaKernel(a, b, x, y float64) float64 {
 
 // BetaInc returns the regularised incomplete beta function I_x(a,b), the distribution function of Beta(a,b) at x.
 //
-// a, b > 0 (otherwise [ErrDomain]); x below 0 or above 1 gives 0 or 1. Up to 1e6 the continued fraction of A&S 26.5.8
+// a, b in [1e-6, 1e15] (otherwise [ErrDomain]); x below 0 or above 1 gives 0 or 1. Up to 1e6 the continued fraction of A&S 26.5.8
 // by Lentz' method, with an iteration limit that grows as sqrt(max(a,b)) (a fixed limit, as in Cephes and gonum, is
 // silently wrong for large parameters: 1.29 instead of 0.5 at 1e9); above, where both parameters are that large, the uniform
 // expansion of DLMF 8.18.9 with one correction term. Relative accuracy is about 1e-12 in the first regime; in the
 // second about 1e-9 in the body and down to tails of exp(-700).
 func BetaInc(a, b, x float64) (float64, error) {
-	if !positive(a, b) || math.IsNaN(x) {
-		return 0, domain("BetaInc", "a=%g b=%g x=%g, want a,b > 0", a, b, x)
+	if !isShape(a, b) || math.IsNaN(x) {
+		return 0, domain("BetaInc", "a=%g b=%g x=%g, want 1e-6 <= a,b <= 1e15", a, b, x)
 	}
 	return betaInc(a, b, x, 1-x), nil
 }
@@ -96,7 +96,7 @@ func betaFraction(a, b, x float64) float64 {
 		d, c = 1/guard(1+odd*d), guard(1+odd/c)
 		step := d * c
 		h *= step
-		if math.Abs(step-1) < 1e-15 {
+		if !(math.Abs(step-1) >= 1e-15) { // also ends on a step that is not a number
 			break
 		}
 	}

@@ -1,8 +1,9 @@
 package stats
 
 import (
+	"cmp"
 	"math"
-	"sort"
+	"slices"
 )
 
 // LabelStratum counts events of one period with a constant share.
@@ -58,8 +59,8 @@ func NewLabel(strata []LabelStratum, sigma float64) (Label, error) {
 // merge adds cells of equal share and fixes their order, so that the order of strata does not change a bit of the result.
 func (l *Label) merge() {
 	c := l.cells
-	sort.Slice(c, func(i, j int) bool {
-		return c[i].logit < c[j].logit || (c[i].logit == c[j].logit && c[i].k < c[j].k)
+	slices.SortFunc(c, func(x, y labelCell) int {
+		return cmp.Or(cmp.Compare(x.logit, y.logit), cmp.Compare(x.k, y.k))
 	})
 	kept := c[:0]
 	for _, x := range c {
@@ -146,7 +147,7 @@ func (l Label) MLE() (float64, error) {
 	return l.mode(0, math.Inf(1)), nil
 }
 
-// Result is everything the label engine says about one metric at several null values.
+// LabelResult is everything the label engine says about one metric at several null values.
 type LabelResult struct {
 	MLE      float64 // log rate ratio, may be infinite
 	HasMLE   bool    // false without events
@@ -188,10 +189,10 @@ func LabelStrata(strata []LabelStratum, sigma, alpha float64, d0 []float64) (Lab
 //
 //	ln E = lnB(c rho + kB, c(1-rho) + kA) - lnB(c rho, c(1-rho)) - kB ln rho - kA ln(1-rho).
 //
-// kA, kB >= 0, 0 < rho < 1, c > 0, otherwise [ErrDomain]. Computed as a difference of deviances: absolute error about
+// kA, kB >= 0, 0 < rho < 1, 1e-6 <= c <= 1e15, otherwise [ErrDomain]. Computed as a difference of deviances: absolute error about
 // 1e-11 at 1e9 events. It equals the two-sided beta-binomial mixture of Howard & Ramdas.
 func LabelE(kA, kB, rho, c float64) (float64, error) {
-	if !isCount(kA, kB) || !(rho > 0 && rho < 1) || !positive(c) {
+	if !isCount(kA, kB) || !(rho > 0 && rho < 1) || !isShape(c) {
 		return 0, domain("LabelE", "kA=%g kB=%g rho=%g c=%g", kA, kB, rho, c)
 	}
 	return lnLabelE(kA, kB, rho, c), nil

@@ -111,7 +111,7 @@ func (l *Label) mode(c, sigma float64) float64 {
 		if !(next > lo && next < hi) {
 			next = lo + (hi-lo)/2
 		}
-		if math.Abs(next-x) <= 1e-9/math.Sqrt(curve) || hi-lo < 1e-15*math.Max(1, math.Abs(hi)) {
+		if math.Abs(next-x) <= 1e-9*math.Min(1, 1/math.Sqrt(curve)) || hi-lo < 1e-15*math.Max(1, math.Abs(hi)) {
 			x = next
 			break
 		}

@@ -13,12 +13,12 @@ const SRMConcentration = 1000
 //
 //	ln E = sum_i [ lnGamma(c theta_i + n_i) - lnGamma(c theta_i) - n_i ln theta_i ] + lnGamma(c) - lnGamma(c+n).
 //
-// Lindon & Malek (NeurIPS 2022). Serves for sample ratio mismatch and for drift against a frozen reference. c > 0, shares > 0, counts
+// Lindon & Malek (NeurIPS 2022). Serves for sample ratio mismatch and for drift against a frozen reference. 1e-6 <= c <= 1e15, shares > 0, counts
 // >= 0, otherwise [ErrDomain]. Computed from deviances: absolute error about 1e-11 at 1e9 counts.
 func MultinomialSeq(phases []MultinomialPhase, c float64) (float64, error) {
 	const where = "MultinomialSeq"
-	if !positive(c) {
-		return 0, domain(where, "c=%g, want > 0", c)
+	if !isShape(c) {
+		return 0, domain(where, "c=%g, want 1e-6 to 1e15", c)
 	}
 	ln := 0.0
 	for i, p := range phases {

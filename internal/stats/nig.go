@@ -5,7 +5,7 @@ import (
 	"sort"
 )
 
-// NIG is a Normal-Inverse-Gamma distribution of a mean mu and a variance: mu | var ~ N(M, var/K), var ~ InvGamma(A, B). K, A, B > 0.
+// NIG is a Normal-Inverse-Gamma distribution of a mean mu and a variance: mu | var ~ N(M, var/K), var ~ InvGamma(A, B). K, B > 0, 1e-6 <= A <= 1e15.
 type NIG struct{ K, M, A, B float64 }
 
 // Update returns the posterior after data with the given moments:
@@ -27,10 +27,10 @@ func (p NIG) Update(d Moments) NIG {
 // Scale returns sqrt(B/(A K)), the scale of the marginal Student t of the mean (2A degrees of freedom, centre M).
 func (p NIG) Scale() float64 { return math.Sqrt(p.B / p.A / p.K) }
 
-func (p NIG) valid() bool { return finite(p.M) && positive(p.K, p.A, p.B, p.Scale()) }
+func (p NIG) valid() bool { return finite(p.M) && isShape(p.A) && positive(p.K, p.B, p.Scale()) }
 
 // NIGCompare returns P(muB > muA) for two independent posteriors, the integral of one Student t density times the other's distribution
-// function after mu = m + s sqrt(nu) tan(t), which makes heavy tails finite. Absolute accuracy about 1e-10. K, A, B > 0, otherwise [ErrDomain].
+// function after mu = m + s sqrt(nu) tan(t), which makes heavy tails finite. Absolute accuracy about 1e-10. Parameters outside the domain of [NIG] are [ErrDomain].
 // A display, not corrected for peeking.
 func NIGCompare(a, b NIG) (float64, error) {
 	if !a.valid() || !b.valid() {

@@ -11,7 +11,7 @@ func (s UnitSums) Merge(o UnitSums) UnitSums {
 }
 
 func (s UnitSums) valid() bool {
-	return isCount(s.N, s.SYY, s.SXX) && finite(s.SY, s.SX, s.SXY)
+	return isCount(s.N) && notNegative(s.SYY, s.SXX) && finite(s.SY, s.SX, s.SXY)
 }
 
 // centred returns means and centred sums of squares and products; n > 0.

@@ -41,7 +41,7 @@ type RobbinsResult struct {
 //
 // s finite, v >= 0, rho > 0, alpha in (0,1), otherwise [ErrDomain]. Bounds are accurate to 1e-12.
 func Robbins(s, v, rho, alpha float64) (RobbinsResult, error) {
-	if !finite(s) || !isCount(v) || !positive(rho) || !isAlpha(alpha) {
+	if !finite(s) || !notNegative(v) || !positive(rho) || !isAlpha(alpha) {
 		return RobbinsResult{}, domain("Robbins", "s=%g v=%g rho=%g alpha=%g", s, v, rho, alpha)
 	}
 	t := v + rho
@@ -68,7 +68,7 @@ func Robbins(s, v, rho, alpha float64) (RobbinsResult, error) {
 // n < 2 or variance 0 is [ErrUndefined]; tOpt > 0, alpha in (0,1), finite mean, variance >= 0, otherwise [ErrDomain].
 func AsympCSMean(n, mean, variance, tOpt, alpha float64) (half float64, cs Interval, err error) {
 	const where = "AsympCSMean"
-	if !isCount(n, variance) || !finite(mean) || !positive(tOpt) || !isAlpha(alpha) {
+	if !isCount(n) || !notNegative(variance) || !finite(mean) || !positive(tOpt) || !isAlpha(alpha) {
 		return 0, cs, domain(where, "n=%g mean=%g variance=%g tOpt=%g alpha=%g", n, mean, variance, tOpt, alpha)
 	}
 	if n < 2 || variance == 0 {
@@ -119,7 +119,7 @@ func StratDiffCS(strata []MomentStratum, wOpt, alpha float64) (StratDiff, error)
 		if a.N < 2 || b.N < 2 {
 			continue
 		}
-		if !isCount(a.Var, b.Var) || !finite(a.Mean, b.Mean) {
+		if !notNegative(a.Var, b.Var) || !finite(a.Mean, b.Mean) {
 			return StratDiff{}, domain(where, "stratum %d: %+v", i, x)
 		}
 		wi := a.N * (b.N / (a.N + b.N))

@@ -20,7 +20,7 @@ func Welch(a, b ArmMoments, alpha float64) (WelchTest, error) {
 	if a.N < 2 || b.N < 2 {
 		return WelchTest{}, undefined(where, "fewer than two values in an arm")
 	}
-	if !isCount(a.Var, b.Var) || !finite(a.Mean, b.Mean) {
+	if !notNegative(a.Var, b.Var) || !finite(a.Mean, b.Mean) {
 		return WelchTest{}, domain(where, "A=%+v B=%+v", a, b)
 	}
 	va, vb := a.Var/a.N, b.Var/b.N
