@@ -63,6 +63,7 @@ func parseYAML(p *Positions, data []byte) (root *ast.MappingNode, fault *FileFau
 	if len(docs) > 1 {
 		return fail(docs[1].Body.GetToken(), "put each object into a file of its own", "the file has %d documents", len(docs))
 	}
+	joinColons(docs[0].Body)
 	switch body := docs[0].Body.(type) {
 	case *ast.MappingNode:
 		return body, nil
