@@ -33,9 +33,17 @@ func LnPhi(x float64) float64 {
 	case math.IsInf(x, -1):
 		return x
 	}
+	return lnMills(x) - x*x/2
+}
+
+// lnMills returns LnPhi(x) + x^2/2. On the left the two would cancel; the asymptotic series gives the rest directly.
+func lnMills(x float64) float64 {
+	if x > -35 {
+		return LnPhi(x) + x*x/2
+	}
 	u := 1 / (x * x)
 	series := -u * (1 - 3*u*(1-5*u*(1-7*u*(1-9*u*(1-11*u)))))
-	return -x*x/2 - math.Log(-x) - halfLn2Pi + math.Log1p(series)
+	return math.Log1p(series) - math.Log(-x) - halfLn2Pi
 }
 
 // normalLoss returns E[(Z-z)+] = phi(z) - z Phi(-z) for a standard normal Z. For z > 1 the difference cancels; there

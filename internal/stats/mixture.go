@@ -67,7 +67,11 @@ func (m Mixture) lnE(where string, d, v, d0, side float64) (float64, error) {
 	for i, s := range m.scales[:m.n] {
 		parts[i] = math.Log(s.Weight) + lnNormalMixture(z, v, s.Tau2, side)
 	}
-	return LogSumExp(parts[:m.n]...), nil
+	ln := LogSumExp(parts[:m.n]...)
+	if !finite(ln) {
+		return 0, domain(where, "evidence beyond the float64 range: d=%g v=%g d0=%g", d, v, d0)
+	}
+	return ln, nil
 }
 
 func (m Mixture) check(where string, d, v float64) error {
@@ -85,11 +89,12 @@ func (m Mixture) check(where string, d, v float64) error {
 // lnNormalMixture is one component at z = (d-d0)/sqrt v. side 0 is two-sided; +1 and -1 keep half of the prior.
 func lnNormalMixture(z, v, tau2, side float64) float64 {
 	shrink := 1 / (1 + v/tau2) // tau^2/(v+tau^2)
-	ln := -0.5*math.Log1p(tau2/v) + shrink*z*z/2
-	if side != 0 {
-		ln += math.Ln2 + LnPhi(side*z*math.Sqrt(shrink))
+	u := z * math.Sqrt(shrink)
+	ln := -0.5 * math.Log1p(tau2/v)
+	if side == 0 {
+		return ln + u*u/2
 	}
-	return ln
+	return ln + math.Ln2 + lnMills(side*u)
 }
 
 // Interval returns the two-sided confidence sequence { d0 : LnTwoSided(d, v, d0) <= ln(1/(2 alpha)) } at level

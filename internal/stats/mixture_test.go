@@ -110,6 +110,12 @@ func TestMixtureErrors(t *testing.T) {
 	if _, err := (Mixture{}).LnTwoSided(0, 1, 0); !errors.Is(err, ErrDomain) {
 		t.Errorf("empty mixture: %v, want ErrDomain", err)
 	}
+	if ln, err := m.LnAbove(-1e8, 1, 0); err != nil || math.Abs(ln-(math.Ln2-0.5*math.Ln2-math.Log(1e8/math.Sqrt2)-halfLn2Pi)) > 1e-12 {
+		t.Errorf("far on the wrong side: %v %v", ln, err) // 2 phi-Mills: -ln|u| - ln(2 pi)/2, u = z/sqrt 2
+	}
+	if _, err := m.LnAbove(1e200, 1, 0); !errors.Is(err, ErrDomain) {
+		t.Errorf("evidence beyond float64: %v, want ErrDomain", err)
+	}
 	for _, alpha := range []float64{0, 0.5, math.NaN()} {
 		if _, err := m.Interval(0, 1, alpha); !errors.Is(err, ErrDomain) {
 			t.Errorf("alpha %v: %v, want ErrDomain", alpha, err)
@@ -129,6 +135,7 @@ func FuzzMixture(f *testing.F) {
 	f.Add(0.0, 1e-300, 0.0, 1.0, 0.05)
 	f.Add(1e150, 1e-10, -1e150, 1e-200, 1e-300)
 	f.Add(-1.0, 1e300, 1.0, 1e-10, 0.49)
+	f.Add(1.1e149, 9e-10, -1e150, 79.0, 1e-300) // found by fuzzing: infinite on both sides
 	f.Fuzz(func(t *testing.T, d, v, d0, v0, alpha float64) {
 		m, err := VarianceMixture(v0)
 		if err != nil {

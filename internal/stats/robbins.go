@@ -49,7 +49,7 @@ func Robbins(s, v, rho, alpha float64) (RobbinsResult, error) {
 	z := s / root
 	shrink := -0.5 * math.Log1p(v/rho)
 	want := -math.Log(alpha)
-	one := func(z float64) float64 { return math.Ln2 + shrink + z*z/2 + LnPhi(z) }
+	one := func(z float64) float64 { return math.Ln2 + shrink + lnMills(z) }
 	b := math.Sqrt(2 * (want - shrink))
 	r := RobbinsResult{TwoSided: shrink + z*z/2, OneSided: one(z), BoundTwoSided: b * root}
 	// one(0) = shrink <= 0 < want, and one(b) = want + ln(2 Phi(b)) >= want
