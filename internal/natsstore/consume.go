@@ -14,14 +14,17 @@ import (
 const (
 	// pullBytes bounds what is under way to one reader.
 	pullBytes = 4 << 20
-	// pullExpiry and pullHeartbeat say how soon a reader notices that its server is gone.
+	// pullExpiry and pullHeartbeat say how soon a reader notices that its server is gone, or that
+	// its request was lost: in a cluster, the first one to a new consumer may arrive before the
+	// servers know of the consumer. Two missed heartbeats make the library start a new one.
 	pullExpiry    = 20 * time.Second
-	pullHeartbeat = 5 * time.Second
+	pullHeartbeat = time.Second
 	// resetAttempts bounds how long the client library tries again on its own (1, 2, 4 s); then
 	// the caller learns that the engine is unavailable.
 	resetAttempts = 3
-	// idleAfter is when a reader asks whether it still waits for something, see consume.
-	idleAfter = 2 * time.Second
+	// idleAfter is when a reader asks whether it still waits for something, see consume. It must
+	// be more than two heartbeats: each call of Next starts to count them anew.
+	idleAfter = 5 * pullHeartbeat
 )
 
 // consume calls each with the messages that an ordered consumer delivers until each answers false
@@ -94,7 +97,7 @@ func next(ctx context.Context, msgs jetstream.MessagesContext, bounded bool) (*j
 func (s *Store) ended(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // the error is how the library says that ctx ended
 	case s.life.Err() != nil:
 		return s.closedErr()
 	default:
@@ -107,10 +110,13 @@ func (s *Store) ended(ctx context.Context, err error) error {
 func (s *Store) discard(stream string, cons jetstream.Consumer) {
 	info := cons.CachedInfo()
 	ctx, cancel, err := s.begin(s.life)
-	if info == nil || err != nil {
-		return
+	if err != nil {
+		return // the server will do it
 	}
 	defer cancel()
+	if info == nil {
+		return
+	}
 	if err := s.js.DeleteConsumer(ctx, stream, info.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		s.opts.Logger.Debug("consumer not deleted", "stream", stream, "err", err)
 	}

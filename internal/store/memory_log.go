@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -81,9 +80,6 @@ func (w *world) append(log, id string, data []byte) (Seq, error) {
 	}
 	return r.Seq, nil
 }
-
-// errEnd ends a read that does not follow. It never leaves this file.
-var errEnd = errors.New("end of log")
 
 // Read implements Store.
 func (m *Memory) Read(ctx context.Context, log string, after Seq, follow bool) iter.Seq2[Record, error] {

@@ -105,6 +105,17 @@ var controlCases = []testCase{
 		t.value("log", big, r[1])
 		t.history("log", 0, big)
 	}},
+	{"a batch of large values is stored", func(t *T) {
+		big := strings.Repeat("0123456789abcdef", store.MaxValue/16)
+		var writes []store.Write
+		for i := range store.MaxBatch / store.MaxValue {
+			writes = append(writes, put(fmt.Sprint("k", i), big, 0))
+		}
+		revs := t.commit(writes...)
+		for i, w := range writes {
+			t.value(w.Key, big, revs[i])
+		}
+	}},
 	{"what breaks the limits is invalid", func(t *T) {
 		for name, b := range map[string]store.Batch{
 			"empty batch": {},
