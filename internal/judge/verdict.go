@@ -85,6 +85,7 @@ type Assessment struct {
 	Pairs     uint64    `json:"pairs"`     // shadow: complete pairs
 	Scored    uint64    `json:"scored"`    // of those, with feedback of every agree metric
 	Exposures []uint64  `json:"exposures"` // by arm, of the present step
+	Total     []uint64  `json:"total"`     // by arm, exposures of users over all serving strata of the release
 	Loss      []float64 `json:"loss"`      // by arm, share of exposures never recorded
 	Memory    Memory    `json:"memory"`
 }

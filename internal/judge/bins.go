@@ -1,0 +1,368 @@
+package judge
+
+import (
+	"math"
+	"math/bits"
+
+	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/stats"
+)
+
+// Gates of E2 (R2): below them the normal approximation is not trusted.
+const (
+	minKEff  = 20 // effective bins of each arm
+	minBins  = 10 // 0/1 data: bins of each arm with either outcome
+	manyRows = 200
+)
+
+// sums are one arm's observations and their sum by bin, in one stratum.
+type sums struct{ n, y []float64 }
+
+func (s sums) ok() bool { return len(s.n) == release.Bins && len(s.y) == release.Bins }
+
+// binFit is one stratum: observations, value and variance of either arm.
+type binFit struct{ nA, nB, a, b, vA, vB float64 }
+
+// binSum collects strata for E2. It is stats.BinDifference taken apart so that closed strata are added once and any
+// factor on live can be asked afterwards (see binned); a test holds the two together.
+type binSum struct {
+	fits         []binFit
+	inflA, inflB []float64  // sum over strata of w_s r_sb/N_s, by bin
+	nA, nB       []float64  // observations, by bin
+	with         [2]bitset  // bins of live and candidate in which the outcome occurs
+	without      [2]bitset  // bins in which it is missing
+	total        [2]float64 // observations of either arm
+}
+
+// binned is what E2 needs of a binSum, without its bins.
+type binned struct {
+	fits       []binFit
+	w          float64 // sum of w_s
+	aa, ab, bb float64 // sums over bins of the products of the arms' influences
+	kA, kB     float64 // effective bins
+	least      int     // smallest number of bins that have one of the outcomes in one of the arms
+	leastLive  int     // the same without the candidate's bins with the outcome
+	total      [2]float64
+	seen       [2]float64 // observations of either arm, those of strata left out included
+}
+
+type bitset [release.Bins / 64]uint64
+
+func (b *bitset) set(i int) { b[i/64] |= 1 << (i % 64) }
+
+func (b *bitset) count() int {
+	n := 0
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+func newBinSum() *binSum {
+	buf := make([]float64, 4*release.Bins)
+	part := func(i int) []float64 { return buf[i*release.Bins : (i+1)*release.Bins : (i+1)*release.Bins] }
+	return &binSum{inflA: part(0), inflB: part(1), nA: part(2), nB: part(3)}
+}
+
+// reset makes c equal to o (nil: empty) without sharing memory.
+func (c *binSum) reset(o *binSum) {
+	if o == nil {
+		c.fits = c.fits[:0]
+		for _, r := range [][]float64{c.inflA, c.inflB, c.nA, c.nB} {
+			clear(r)
+		}
+		c.with, c.without, c.total = [2]bitset{}, [2]bitset{}, [2]float64{}
+		return
+	}
+	c.fits = append(c.fits[:0], o.fits...)
+	copy(c.inflA, o.inflA)
+	copy(c.inflB, o.inflB)
+	copy(c.nA, o.nA)
+	copy(c.nB, o.nB)
+	c.with, c.without, c.total = o.with, o.without, o.total
+}
+
+// add takes in one stratum. One in which an arm has fewer than two bins with observations says nothing about
+// variance and is left out, as in stats.BinDifference.
+func (c *binSum) add(a, b sums) {
+	if !a.ok() || !b.ok() {
+		return
+	}
+	fA, okA := fit(a)
+	fB, okB := fit(b)
+	if !okA || !okB {
+		return
+	}
+	f := binFit{fA.n, fB.n, fA.theta, fB.theta, fA.v, fB.v}
+	c.fits = append(c.fits, f)
+	c.total[0] += f.nA
+	c.total[1] += f.nB
+	w := f.weight()
+	addInfluence(c.inflA, c.nA, a, fA.theta, w/f.nA)
+	addInfluence(c.inflB, c.nB, b, fB.theta, w/f.nB)
+	c.mark(0, a)
+	c.mark(1, b)
+}
+
+// weight is the Mantel-Haenszel weight of a stratum: it does not look at outcomes.
+func (f *binFit) weight() float64 { return f.nA * (f.nB / (f.nA + f.nB)) }
+
+func addInfluence(infl, n []float64, s sums, theta, k float64) {
+	infl, n, y := infl[:len(s.n)], n[:len(s.n)], s.y[:len(s.n)]
+	for i, x := range s.n {
+		infl[i] += k * (y[i] - theta*x)
+		n[i] += x
+	}
+}
+
+func (c *binSum) mark(arm int, s sums) {
+	for i, n := range s.n {
+		if n == 0 {
+			continue
+		}
+		if s.y[i] > 0 {
+			c.with[arm].set(i)
+		}
+		if s.y[i] < n {
+			c.without[arm].set(i)
+		}
+	}
+}
+
+// armFit is one arm of one stratum: observations, mean, variance of the mean (R2).
+type armFit struct{ n, theta, v float64 }
+
+func fit(s sums) (f armFit, ok bool) {
+	var y float64
+	k := 0
+	for i, x := range s.n {
+		f.n += x
+		y += s.y[i]
+		if x > 0 {
+			k++
+		}
+	}
+	if k < 2 {
+		return f, false
+	}
+	f.theta = y / f.n
+	var squares float64
+	for i, x := range s.n {
+		d := s.y[i] - f.theta*x
+		squares += d * d
+	}
+	if scale := math.Abs(y) * 1e-14; squares <= scale*scale {
+		squares = 0 // a constant leaves rounding only
+	}
+	f.v = float64(k) / float64(k-1) * squares / f.n / f.n
+	return f, true
+}
+
+// binned reduces the bins to what is asked of them.
+func (c *binSum) binned() *binned {
+	s := &binned{fits: append([]binFit(nil), c.fits...), total: c.total}
+	for i := range s.fits {
+		s.w += s.fits[i].weight()
+	}
+	for i, a := range c.inflA {
+		b := c.inflB[i]
+		s.aa += a * a
+		s.ab += a * b
+		s.bb += b * b
+	}
+	s.kA, s.kB = effectiveBins(c.nA), effectiveBins(c.nB)
+	s.leastLive = min(c.with[0].count(), c.without[0].count(), c.without[1].count())
+	s.least = min(s.leastLive, c.with[1].count())
+	return s
+}
+
+// effect is candidate minus factor times live, with its variance.
+type effect struct{ d, v float64 }
+
+// effect estimates candidate minus factor*live over all strata (R2): weights w_s, V the larger of the strata's sum and
+// the bins' sum, each stratum's the larger of unpooled and pooled.
+func (c *binned) effect(factor float64) (e effect, ok bool) {
+	if c.w == 0 {
+		return effect{}, false
+	}
+	f2 := factor * factor
+	var sumV float64
+	for i := range c.fits {
+		s := &c.fits[i]
+		w := s.weight()
+		e.d += w * (s.b - factor*s.a)
+		pooled := (f2*s.vA*s.nA*s.nA + s.vB*s.nB*s.nB) / (s.nA + s.nB) * (1/s.nA + 1/s.nB)
+		sumV += w * w * math.Max(f2*s.vA+s.vB, pooled)
+	}
+	between := c.bb - 2*factor*c.ab + f2*c.aa
+	e.d /= c.w
+	e.v = math.Max(sumV, between) / c.w / c.w
+	return e, !math.IsNaN(e.d) && !math.IsInf(e.d, 0) && !math.IsInf(e.v, 0)
+}
+
+// values returns the arms' means in the estimate's own weights, so that their difference is the estimate; plain means
+// over strata would mix the arms' different histories.
+func (c *binned) values() (a, b float64) {
+	for i := range c.fits {
+		w := c.fits[i].weight()
+		a += w * c.fits[i].a
+		b += w * c.fits[i].b
+	}
+	if c.w > 0 {
+		a, b = a/c.w, b/c.w
+	}
+	return a, b
+}
+
+// kEff is the effective number of bins of the arm that has fewer.
+func (c *binned) kEff() float64 { return math.Min(c.kA, c.kB) }
+
+// gate says why E2 may not speak yet: "" when it may.
+func (c *binned) gate(binary bool) State {
+	if c.kEff() < minKEff {
+		if math.Min(c.total[0], c.total[1]) >= manyRows {
+			return TooFewUnit
+		}
+		return BurnIn
+	}
+	if binary && c.least < minBins {
+		return BurnIn
+	}
+	return ""
+}
+
+func effectiveBins(n []float64) float64 {
+	var sum, squares float64
+	for _, x := range n {
+		sum += x
+		squares += x * x
+	}
+	if squares == 0 {
+		return 0
+	}
+	return sum * (sum / squares)
+}
+
+// above is E2's ln E for "worse than b": the effect in the direction of harm exceeds the bound. 0 without evidence.
+func above(mix stats.Mixture, e effect, worse float64, b bound) float64 {
+	ln, err := mix.LnAbove(worse*e.d, e.v, b.shift)
+	if err != nil {
+		return 0
+	}
+	return ln
+}
+
+// below is the mirror image of above: less bad than b.
+func below(mix stats.Mixture, e effect, worse float64, b bound) float64 {
+	ln, err := mix.LnBelow(worse*e.d, e.v, b.shift)
+	if err != nil {
+		return 0
+	}
+	return ln
+}
+
+// finding is what one look says about a subject, before memory and words.
+type finding struct {
+	harm      []component // routes to harm with their evidence now
+	noWorse   float64     // ln evidence; holds at ln(1/alpha)
+	better    float64
+	gate      State // why there is no verdict yet; "" if there can be one
+	live      Arm
+	cand      Arm
+	estimate  float64 // in unit, candidate minus live
+	lo, hi    float64
+	level     float64 // 0: no interval
+	unit      string
+	users     bool                    // the values are shares of users, not of requests
+	requests  [2]float64              // request rates of live and candidate, when users is set
+	reached   func(more float64) bool // would a decision stand with `more` times these data at the same rates
+	exposures float64                 // of both arms, what `more` multiplies
+	units     float64                 // likewise
+	detail    string                  // what stands out, in words
+	early     bool                    // no unit's window is over yet (R3)
+	wait      float64                 // seconds that pass before an exposure counts (R3, R7)
+	warn      []string
+}
+
+// component is one route to harm: its name in Memory, its share of the metric's alpha, its evidence now.
+type component struct {
+	name  string
+	share float64
+	ln    float64
+}
+
+// frequent judges proportions and means by E2 over bins.
+func (s *subject) frequent(c *binned, share, split float64, f *finding) {
+	f.gate = c.gate(s.binary())
+	s.fillArms(c, f)
+	tol, okT := c.effect(s.tolerate.factor)
+	mar, okM := c.effect(s.margin.factor)
+	diff, okD := c.effect(1)
+	if !okT || !okM || !okD || !s.hasMix {
+		if f.gate == "" {
+			f.gate = BurnIn
+		}
+		return
+	}
+	if f.gate != "" {
+		f.reached = func(more float64) bool { return s.gateOpens(c, more) }
+		return
+	}
+	s.interval(diff, f)
+	f.harm = append(f.harm, component{"bins", share, above(s.mix, tol, s.worse, s.tolerate)})
+	f.noWorse = below(s.mix, mar, s.worse, s.margin) + math.Log(split)
+	f.better = below(s.mix, diff, s.worse, zero) + math.Log(split)
+	f.reached = func(more float64) bool {
+		return s.reachedBins(tol, mar, diff, share, split, more)
+	}
+}
+
+// reachedBins says whether E2 would decide with the same effects and more data.
+func (s *subject) reachedBins(tol, mar, diff effect, share, split, more float64) bool {
+	want := -math.Log(s.alpha)
+	tol.v, mar.v, diff.v = tol.v/more, mar.v/more, diff.v/more
+	if above(s.mix, tol, s.worse, s.tolerate)+math.Log(share*s.weight) >= want {
+		return true
+	}
+	return below(s.mix, mar, s.worse, s.margin)+math.Log(split) >= want
+}
+
+// gateOpens forecasts E2's gates: effective bins and bins with an outcome grow at most in proportion to the data.
+func (s *subject) gateOpens(c *binned, more float64) bool {
+	if c.kEff()*more < minKEff {
+		return false
+	}
+	return !s.binary() || float64(c.least)*more >= minBins
+}
+
+// fillArms sets what is shown of both arms and the plain difference.
+func (s *subject) fillArms(c *binned, f *finding) {
+	f.live.Value, f.cand.Value = c.values()
+	f.live.KEff, f.cand.KEff = c.kA, c.kB
+	f.unit = ""
+	if s.binary() {
+		f.unit = string(release.Points)
+	}
+	f.estimate = (f.cand.Value - f.live.Value) * s.scale()
+}
+
+// scale turns values into the unit of estimates: points for 0/1 outcomes.
+func (s *subject) scale() float64 {
+	if s.binary() {
+		return 100
+	}
+	return 1
+}
+
+// interval sets the confidence sequence of candidate minus live at level 1 - 2 alpha.
+func (s *subject) interval(e effect, f *finding) {
+	i, err := s.mix.Interval(e.d, e.v, s.alpha)
+	if err != nil {
+		return
+	}
+	k := s.scale()
+	f.estimate, f.lo, f.hi, f.level = e.d*k, i.Lo*k, i.Hi*k, 1-2*s.alpha
+	if s.binary() {
+		f.lo, f.hi = math.Max(f.lo, -100), math.Min(f.hi, 100)
+	}
+}

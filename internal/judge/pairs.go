@@ -1,0 +1,276 @@
+package judge
+
+import (
+	"math"
+
+	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/stats"
+	"sluice.dev/sluice/internal/tally"
+)
+
+// pairSum adds a metric's paired sums over shadow strata. Both answers are to the same request, so that nothing is
+// confounded by adding.
+type pairSum struct {
+	n, d               []float64
+	liveY, candY, rows float64
+	liveOnly, candOnly float64
+	over, overMargin   [][]float64
+	drift              *driftSum
+}
+
+// pairs sums the shadow strata; nil when there is nothing.
+func (j *judging) pairs(s *subject) *pairSum {
+	p := &pairSum{}
+	category := s.metric.Kind == release.MetricCategory
+	for i := range j.in.Strata {
+		st := &j.in.Strata[i]
+		if st.Kind != release.ExposureWouldBe {
+			continue
+		}
+		v := j.view(st.ID)
+		if v == nil || v.Pairs == nil || s.index >= len(v.Pairs.Metrics) {
+			continue
+		}
+		m := &v.Pairs.Metrics[s.index]
+		p.add(m)
+		if category {
+			if p.drift == nil {
+				p.drift = newDriftSum()
+			}
+			p.drift.add(m.Live, m.Cand)
+		}
+	}
+	if p.rows == 0 && (p.drift == nil || p.drift.w == 0) {
+		return nil
+	}
+	return p
+}
+
+func (p *pairSum) add(m *tally.PairMetricView) {
+	p.n, p.d = addTo(p.n, m.N), addTo(p.d, m.D)
+	for _, x := range m.N {
+		p.rows += x
+	}
+	p.liveY += m.LiveY
+	p.candY += m.CandY
+	p.liveOnly += float64(m.LiveOnly)
+	p.candOnly += float64(m.CandOnly)
+	p.over = addRows(p.over, m.Over)
+	p.overMargin = addRows(p.overMargin, m.OverMargin)
+}
+
+func addRows(to, x [][]float64) [][]float64 {
+	for len(to) < len(x) {
+		to = append(to, nil)
+	}
+	for i, r := range x {
+		to[i] = addTo(to[i], r)
+	}
+	return to
+}
+
+// judgePairs judges a metric on pairs (R8) and spends share of the metric's alpha. In the shadow step it is the verdict;
+// later it only keeps its evidence for harm.
+func (j *judging) judgePairs(s *subject, share float64) finding {
+	f := finding{gate: NoData, unit: s.unit()}
+	p := j.pairs(s)
+	if p == nil {
+		return f
+	}
+	f.gate = ""
+	f.exposures = p.rows
+	switch s.metric.Kind {
+	case release.MetricCategory:
+		s.category(p.drift, "pairs/drift", share, &f)
+		f.detail = j.moved(s, p.drift)
+	case release.MetricLatency:
+		s.pairedLatency(p, share, &f)
+	default:
+		s.paired(p, share, &f)
+	}
+	f.live.Exposures, f.cand.Exposures = uint64(p.rows), uint64(p.rows)
+	if p.drift != nil {
+		f.live.Exposures, f.cand.Exposures = uint64(p.drift.total[0]), uint64(p.drift.total[1])
+	}
+	return f
+}
+
+// paired judges events, proportions and means.
+func (s *subject) paired(p *pairSum, share float64, f *finding) {
+	f.live.Value, f.cand.Value = p.liveY/p.rows, p.candY/p.rows
+	f.estimate = (f.cand.Value - f.live.Value) * s.scale()
+	if s.binary() {
+		share /= 2
+		f.harm = append(f.harm, s.discordant(p, share))
+		f.better = s.discordantBelow(p) - math.Ln2
+	}
+	e, gate := pairedEffect(p.n, p.d)
+	f.live.KEff, f.cand.KEff = effectiveBins(p.n), effectiveBins(p.n)
+	f.gate = gate
+	if !s.hasMix || e.v <= 0 {
+		if f.gate == "" {
+			f.gate = BurnIn
+		}
+		return
+	}
+	tol, mar := s.pairBound(s.tolerate, p), s.pairBound(s.margin, p)
+	f.reached = func(more float64) bool {
+		if f.gate != "" {
+			return f.live.KEff*more >= minKEff
+		}
+		n := effect{e.d, e.v / more}
+		return below(s.mix, n, s.worse, mar) >= -math.Log(s.alpha) ||
+			above(s.mix, n, s.worse, tol)+math.Log(share*s.weight) >= -math.Log(s.alpha)
+	}
+	if f.gate != "" {
+		return
+	}
+	s.interval(e, f)
+	f.harm = append(f.harm, component{"pairs/bins", share, above(s.mix, e, s.worse, tol)})
+	f.noWorse = below(s.mix, e, s.worse, mar)
+	half := 0.0
+	if s.binary() {
+		half = math.Ln2
+	}
+	f.better = math.Max(f.better, below(s.mix, e, s.worse, zero)-half)
+}
+
+// pairBound is a bound on paired differences. A ratio to live becomes a difference at live's observed mean, which in
+// pairs is measured on the very requests that are compared.
+func (s *subject) pairBound(b bound, p *pairSum) bound {
+	if !b.isRatio() {
+		return b
+	}
+	return bound{1, math.Abs(b.factor-1) * math.Abs(p.liveY/p.rows)}
+}
+
+// pairedEffect is E2's one-sample form with its gate: effective bins, and enough bins in which anything differs.
+func pairedEffect(n, d []float64) (effect, State) {
+	m, v, k, err := stats.PairedBinEffect(n, d)
+	if err != nil {
+		return effect{}, BurnIn
+	}
+	differ := 0
+	for _, x := range d {
+		if x != 0 {
+			differ++
+		}
+	}
+	e := effect{m, v}
+	switch {
+	case k < minKEff && sum(n) >= manyRows:
+		return e, TooFewUnit
+	case k < minKEff || differ < minBins:
+		return e, BurnIn
+	}
+	return e, ""
+}
+
+// discordant is E1 on units at their first discordant pair (R8). Tolerated points become a log ratio at the lower
+// bound of the rate at which live alone has the event, as in R4.
+func (s *subject) discordant(p *pairSum, share float64) component {
+	a, b := p.liveOnly, p.candOnly
+	if s.worse < 0 {
+		a, b = b, a
+	}
+	tol := s.pairBound(s.tolerate, p)
+	d0 := 0.0
+	if tol.shift > 0 {
+		share /= 2
+		d0 = maxLogOdds
+		if i, err := stats.BernoulliCS(math.Min(a, p.rows), p.rows, s.levelOf(share/2)); err == nil && i.Lo > 0 {
+			d0 = math.Min(maxLogOdds, math.Log1p(tol.shift/i.Lo))
+		}
+	}
+	l, err := stats.NewLabel([]stats.LabelStratum{tilt(stats.PairedStratum(a, b), d0)}, eventSigma)
+	if err != nil {
+		return component{"pairs/label", share, 0}
+	}
+	return component{"pairs/label", share, l.LnAbove(0)}
+}
+
+// levelOf is a share of the metric's alpha as a level, within what a bound accepts.
+func (s *subject) levelOf(share float64) float64 {
+	return clamp(s.metricAlpha()*share, 1e-12, 0.5)
+}
+
+func (s *subject) discordantBelow(p *pairSum) float64 {
+	a, b := p.liveOnly, p.candOnly
+	if s.worse < 0 {
+		a, b = b, a
+	}
+	l, err := stats.NewLabel([]stats.LabelStratum{stats.PairedStratum(a, b)}, eventSigma)
+	if err != nil {
+		return 0
+	}
+	return l.LnBelow(0)
+}
+
+// pairedLatency judges thresholds on pairs: both answers to one request, I(candidate > f x) - I(live > x).
+func (s *subject) pairedLatency(p *pairSum, share float64, f *finding) {
+	f.live.Value, f.cand.Value = p.liveY/p.rows, p.candY/p.rows
+	if p.liveY > 0 {
+		f.estimate = clamp(p.candY/p.liveY, 0, maxFactor)
+	}
+	f.live.KEff, f.cand.KEff = effectiveBins(p.n), effectiveBins(p.n)
+	f.gate = BurnIn
+	share /= math.Max(1, float64(len(s.base.Thresholds)))
+	for i, t := range s.base.Thresholds {
+		mix, err := stats.VarianceMixture(t.Quantile * (1 - t.Quantile))
+		if err != nil {
+			continue
+		}
+		if t.Quantile == tailQuantile { // users at their first pair in which only one answer is that slow
+			f.harm = append(f.harm, component{"pairs/" + quantileName(t.Quantile), share, s.fairCoin(p)})
+		} else if i < len(p.over) {
+			if e, gate := pairedEffect(p.n, p.over[i]); gate == "" {
+				f.harm = append(f.harm, component{"pairs/" + quantileName(t.Quantile), share, above(mix, e, 1, zero)})
+			}
+		}
+		if t.Quantile == s.quantile() && i < len(p.overMargin) {
+			e, gate := pairedEffect(p.n, p.overMargin[i])
+			if f.gate = gate; gate == "" {
+				f.noWorse = below(mix, e, 1, zero)
+			}
+		}
+	}
+}
+
+// fairCoin is E1's ln E that discordant units are the candidate's more often than not.
+func (s *subject) fairCoin(p *pairSum) float64 {
+	l, err := stats.NewLabel([]stats.LabelStratum{stats.PairedStratum(p.liveOnly, p.candOnly)}, s.labelSigma())
+	if err != nil {
+		return 0
+	}
+	return l.LnAbove(0)
+}
+
+// unit is the unit of estimates of this metric.
+func (s *subject) unit() string {
+	switch s.metric.Kind {
+	case release.MetricLatency:
+		return string(release.Factor)
+	case release.MetricCategory:
+		return string(release.Bits)
+	case release.MetricMean:
+		return ""
+	default:
+		return string(release.Points)
+	}
+}
+
+// sum adds in four strands, so that additions need not wait for each other.
+func sum(xs []float64) float64 {
+	var a, b, c, d float64
+	for len(xs) >= 4 {
+		a += xs[0]
+		b += xs[1]
+		c += xs[2]
+		d += xs[3]
+		xs = xs[4:]
+	}
+	for _, x := range xs {
+		a += x
+	}
+	return a + b + c + d
+}
