@@ -41,6 +41,8 @@ func plainScalar(n ast.Node) ast.Node {
 	parts := []*token.Token{pair.Key.GetToken(), pair.Start, pair.Value.GetToken()}
 	if nested := plainScalar(pair.Value); nested != nil {
 		parts[2] = nested.GetToken()
+	} else if _, isScalar := scalarText(pair.Value); !isScalar {
+		return nil
 	}
 	var text strings.Builder
 	for i, t := range parts {

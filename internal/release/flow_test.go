@@ -28,7 +28,7 @@ func TestColonInsideFlow(t *testing.T) {
 			t.Errorf("%s: got %q, want %q; %v", text, got, want, faults)
 		}
 	}
-	for _, text := range []string{"{from: [header: X]}", `{from: ["header":X]}`, "{from: [{header: X}]}"} {
+	for _, text := range []string{"{from: [header: X]}", `{from: ["header":X]}`, "{from: [{header: X}]}", "{from: [header:[X]]}"} {
 		if _, faults := read(text); len(faults) == 0 || !strings.Contains(faults.Error(), "unit.from[0]: it must be text") {
 			t.Errorf("%s: %v", text, faults)
 		}
