@@ -73,7 +73,7 @@ func drawPlan(t *rapid.T) []release.Step {
 	for range rapid.IntRange(0, 3).Draw(t, "steps") {
 		switch rapid.IntRange(0, 3).Draw(t, "kind") {
 		case 0:
-			steps = append(steps, release.Step{ABTest: &release.ABTestStep{Share: rise(), Deadline: minutes(3), OnUndecided: drawUndecided(t)}})
+			steps = append(steps, release.Step{ABTest: &release.ABTestStep{Share: rise(), Hold: release.Duration(time.Second), Deadline: minutes(3), OnUndecided: drawUndecided(t)}})
 		case 1:
 			steps = append(steps, release.Step{Canary: &release.CanaryStep{Shares: []release.Share{rise()}, Hold: minutes(1), Deadline: minutes(3), OnUndecided: drawUndecided(t)}})
 		case 2:

@@ -24,7 +24,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the golden traces")
 // input, indented lines are what they caused. See testdata/README.md for the language.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
-	if err != nil || len(files) < 25 {
+	if err != nil || len(files) < 45 {
 		t.Fatalf("%d scenarios: %v", len(files), err)
 	}
 	for _, file := range files {
@@ -161,6 +161,10 @@ func (sc *scenario) line(line string) {
 		sc.now = sc.now.Add(duration(sc.t, a.words[0]))
 	case "restart": // the state is everything: only what was stored goes on
 		sc.s = roundTrip(sc.t, sc.s)
+	case "expect": // holds whatever was rewritten
+		if got := string(sc.s.Phase); got != a.words[0] {
+			sc.t.Errorf("it ends %s, not %s", got, a.words[0])
+		}
 	case "explain":
 		sc.explain()
 	case "routing":

@@ -34,7 +34,7 @@ var places = []struct{ name, script string }{
 	{"approval, by a person", way + ready + "\npromote\npromote\npromote\npromote\npause"},
 	{"production", way + ready + "\npromote\npromote\npromote\npromote\napprove role=board"},
 	{"production, by a person", way + ready + "\npromote\npromote\npromote\npromote\napprove role=board\npause"},
-	{"plan's end", "step abTest share=20% deadline=1h\n" + begun + "\nevidence errors=noWorse correct=noWorse\ntick"},
+	{"plan's end", "step abTest share=20% hold=1s deadline=1h\n" + begun + "\nevidence errors=noWorse correct=noWorse\ntick"},
 	{"Succeeded", way + ready + "\npromote\npromote\npromote\npromote\napprove role=board\npromote"},
 	{"RolledBack", way + ready + "\nabort"},
 	{"Stopped", way + "begin\ntest fail"},
@@ -45,7 +45,7 @@ const (
 	begun = "begin\ntick baseline\ndone writeBaseline"
 	way   = `step test
 step shadow share=50% pairs=100 deadline=1h
-step abTest share=20% deadline=1h
+step abTest share=20% hold=1s deadline=1h
 step canary shares=50%,80% hold=1m deadline=1h
 step pause
 step approval by=board
