@@ -22,7 +22,7 @@ var LatencyBuckets = len(edges)
 
 func makeEdges() []uint32 {
 	var e []uint32
-	for x := uint64(0); x < math.MaxUint32; x = max(x+1, (x*102+99)/100) {
+	for x := uint64(0); x < math.MaxUint32; x = max(x+1, x*102/100) {
 		e = append(e, uint32(x))
 	}
 	return append(e, math.MaxUint32)

@@ -165,7 +165,7 @@ func TestTallyAgreesWithTwin(t *testing.T) {
 // copies and feedback in either order, repeated and late, batches sent twice, a mark somewhere.
 func drawLog(t *rapid.T, partition int) []release.Batch {
 	g := &logGen{t: t, partition: partition, clock: 1_000_000, strata: 1}
-	n := rapid.IntRange(1, 30).Draw(t, "batches")
+	n := rapid.IntRange(1, 20).Draw(t, "batches")
 	markAt := rapid.IntRange(-1, n).Draw(t, "mark")
 	var log []release.Batch
 	for i := range n {

@@ -58,7 +58,7 @@ func (p *producers) admit(b *release.Batch, now int64) (fresh bool, missing uint
 	i, ok := p.find(b.Producer, b.Incarnation)
 	if !ok {
 		if len(p.all) >= maxProducers {
-			p.forgetOldest()
+			p.forgetOldest(now)
 			i, _ = p.find(b.Producer, b.Incarnation)
 		}
 		p.all = slices.Insert(p.all, i, producer{name: strings.Clone(b.Producer), incarnation: b.Incarnation, seq: b.Seq - 1})
@@ -74,16 +74,15 @@ func (p *producers) admit(b *release.Batch, now int64) (fresh bool, missing uint
 }
 
 // forgetOldest makes room: all that are too old to come back, or else the one that is silent longest.
-func (p *producers) forgetOldest() {
-	newest, oldest := p.all[0].at, 0
+func (p *producers) forgetOldest(now int64) {
+	oldest := 0
 	for i := range p.all {
-		newest = max(newest, p.all[i].at)
 		if p.all[i].at < p.all[oldest].at {
 			oldest = i
 		}
 	}
 	n := len(p.all)
-	p.all = slices.DeleteFunc(p.all, func(x producer) bool { return x.at < newest-forget })
+	p.all = slices.DeleteFunc(p.all, func(x producer) bool { return x.at < now-forget })
 	if len(p.all) == n {
 		p.all = slices.Delete(p.all, oldest, oldest+1)
 	}
