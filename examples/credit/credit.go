@@ -12,6 +12,12 @@ import (
 //go:embed data
 var Data embed.FS
 
+// Files holds what the commands of Sluice are given: the Model file, its suite and the data that the suite
+// names. Read only.
+//
+//go:embed model.yaml suite.yaml data/credit_test.csv
+var Files embed.FS
+
 // FieldCount is the number of fields that describe an applicant.
 const FieldCount = 13
 
