@@ -5,10 +5,10 @@ import "time"
 // Config is the file that describes one Sluice process. Every field may be left out; an empty file is
 // a whole Sluice on the loopback interface that stores into ./sluice-data.
 type Config struct {
-	APIVersion string     `json:"apiVersion"`
-	Kind       string     `json:"kind"`
+	APIVersion string     `json:"apiVersion"`        // sluice.dev/v1alpha1
+	Kind       string     `json:"kind"`              // Config
 	Metadata   Metadata   `json:"metadata,omitzero"` // free; the name is not used
-	Spec       ConfigSpec `json:"spec,omitzero"`
+	Spec       ConfigSpec `json:"spec,omitzero"`     // everything else
 }
 
 // ConfigSpec is what a Config file says about its process.

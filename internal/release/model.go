@@ -14,39 +14,39 @@ const (
 
 // Model is the file that describes a model, its versions, what is measured and the way of a release.
 type Model struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Metadata   Metadata `json:"metadata"`
-	Spec       Spec     `json:"spec"`
+	APIVersion string   `json:"apiVersion"` // sluice.dev/v1alpha1
+	Kind       string   `json:"kind"`       // Model
+	Metadata   Metadata `json:"metadata"`   // its name
+	Spec       Spec     `json:"spec"`       // everything else
 }
 
 // Metadata names an object. Labels are free and never interpreted.
 type Metadata struct {
-	Name   string            `json:"name"`
-	Labels map[string]string `json:"labels,omitempty"`
+	Name   string            `json:"name"`             // lower-case letters, digits and inner "-", at most 63
+	Labels map[string]string `json:"labels,omitempty"` // for people and their tools
 }
 
 // Spec is what a Model file says about its model.
 type Spec struct {
-	Match    Match               `json:"match"`
-	Dialect  Dialect             `json:"dialect"`
-	Unit     UnitSpec            `json:"unit"`
-	Traffic  Traffic             `json:"traffic,omitzero"`
-	Segments map[string]Selector `json:"segments,omitempty"`
-	Versions map[string]Version  `json:"versions"`
-	Live     string              `json:"live"` // the first live version; afterwards status.live is Sluice's
-	Limits   Limits              `json:"limits,omitzero"`
-	Feedback FeedbackSpec        `json:"feedback,omitzero"`
-	Metrics  []Metric            `json:"metrics"`
-	Plan     Plan                `json:"plan"`
+	Match    Match               `json:"match"`              // which requests belong to it
+	Dialect  Dialect             `json:"dialect"`            // what clients and versions talk
+	Unit     UnitSpec            `json:"unit"`               // who is assigned to a version: normally a user
+	Traffic  Traffic             `json:"traffic,omitzero"`   // expected; what lint and simulate plan with
+	Segments map[string]Selector `json:"segments,omitempty"` // parts of the traffic that are shown apart: name and where the request says it
+	Versions map[string]Version  `json:"versions"`           // what can answer, by name
+	Live     string              `json:"live"`               // the first live version; afterwards status.live is Sluice's
+	Limits   Limits              `json:"limits,omitzero"`    // of what a client may send
+	Feedback FeedbackSpec        `json:"feedback,omitzero"`  // how late outcomes are accepted
+	Metrics  []Metric            `json:"metrics"`            // what is measured, and what may be lost
+	Plan     Plan                `json:"plan"`               // the way of a release
 }
 
 // Match says which requests belong to the model. Most specific first: model, host, longest path, headers.
 type Match struct {
-	Path    string            `json:"path,omitempty"` // exact, or a prefix when it ends in "/"
-	Host    string            `json:"host,omitempty"`
-	Headers map[string]string `json:"headers,omitempty"`
-	Model   string            `json:"model,omitempty"` // the body's model, for LLM dialects
+	Path    string            `json:"path,omitempty"`    // exact, or a prefix when it ends in "/"
+	Host    string            `json:"host,omitempty"`    // without port; "*." in front stands for any subdomain
+	Headers map[string]string `json:"headers,omitempty"` // each with exactly this value
+	Model   string            `json:"model,omitempty"`   // the body's model, for LLM dialects
 }
 
 // Dialect is the language in which clients talk to the model.
@@ -64,8 +64,8 @@ const (
 
 // UnitSpec says who is assigned: the first selector that is present names the unit.
 type UnitSpec struct {
-	From    []Selector  `json:"from"`
-	Missing UnitMissing `json:"missing,omitempty"` // default: live
+	From    []Selector  `json:"from"`              // where the request names its unit; the first that is present
+	Missing UnitMissing `json:"missing,omitempty"` // a request without one: live (default) serves it unanalysed, perRequest makes it a unit
 }
 
 // UnitMissing says what happens to a request that names no unit.
@@ -80,13 +80,13 @@ const (
 
 // Traffic is what lint and simulate plan with.
 type Traffic struct {
-	Requests Rate `json:"requests,omitzero"`
-	Users    Rate `json:"users,omitzero"`
+	Requests Rate `json:"requests,omitzero"` // like 40/s
+	Users    Rate `json:"users,omitzero"`    // different ones, like 20000/day
 }
 
 // Version is one upstream that can answer.
 type Version struct {
-	URL           string            `json:"url"`
+	URL           string            `json:"url"`                    // http or https, with the path that requests' paths are added to
 	Timeout       Duration          `json:"timeout,omitzero"`       // of the whole answer; default 30 s
 	MaxConcurrent int               `json:"maxConcurrent,omitzero"` // default 512; beyond: 429 with Retry-After
 	Headers       map[string]Secret `json:"headers,omitempty"`      // added to each request
@@ -108,17 +108,17 @@ type FeedbackSpec struct {
 
 // Metric is one thing that is measured per exposure or feedback, and what may be lost of it.
 type Metric struct {
-	Name      string     `json:"name"`
-	Source    Source     `json:"source"`
+	Name      string     `json:"name"`                // of letters, digits, "-" and "_"
+	Source    Source     `json:"source"`              // error, timeout, status:CODE, latency, ttfb, json:PATH, header:NAME, feedback:NAME or agree(json:PATH, feedback:NAME)
 	Kind      MetricKind `json:"kind,omitempty"`      // default: from the source
 	Direction Direction  `json:"direction,omitempty"` // default: lower for errors, latency, cost; required otherwise, none for categories
-	Margin    Margin     `json:"margin,omitzero"`     // what may be lost at most; required unless role is watch
-	Tolerate  Margin     `json:"tolerate,omitzero"`   // the harm that one accepts; default: half the margin
-	Role      Role       `json:"role"`
-	Weight    float64    `json:"weight,omitempty"`   // share of alpha among guardrails and objective, relative; default 1
-	Quantile  float64    `json:"quantile,omitempty"` // latency: the quantile of the margin; default 0.95
-	Window    Duration   `json:"window,omitzero"`    // how long an outcome is waited for; default 10 min
-	Missing   Missing    `json:"missing,omitempty"`  // feedback that never comes: skip (default) or zero
+	Margin    Margin     `json:"margin,omitzero"`     // what may be lost at most; required unless role is watch; default for latency 1.25x
+	Tolerate  Margin     `json:"tolerate,omitzero"`   // the harm that one accepts; default: half the margin, for latency at most 1.1x
+	Role      Role       `json:"role"`                // objective (at most one), guardrail, or watch, which never decides
+	Weight    float64    `json:"weight,omitempty"`    // share of alpha among guardrails and objective, relative; default 1
+	Quantile  float64    `json:"quantile,omitempty"`  // latency: the quantile of the margin; default 0.95
+	Window    Duration   `json:"window,omitzero"`     // how long an outcome is waited for; required for feedback; otherwise default 10 min, at most the shortest hold
+	Missing   Missing    `json:"missing,omitempty"`   // feedback that never comes: skip (default) or zero
 }
 
 // MetricKind is how a metric is judged.
@@ -163,11 +163,11 @@ const (
 
 // Plan is the ordered way of a release.
 type Plan struct {
-	Alpha        float64  `json:"alpha,omitempty"` // default 0.05
-	Steps        []Step   `json:"steps"`
-	OnHarm       OnHarm   `json:"onHarm,omitempty"` // default: rollback
-	NoData       OnNoData `json:"noData,omitempty"` // default and only value: hold
-	KeepHoldback bool     `json:"keepHoldback,omitempty"`
+	Alpha        float64  `json:"alpha,omitempty"`        // chance of a false alarm in a release, all metrics together; default 0.05
+	Steps        []Step   `json:"steps"`                  // in this order: test, shadow, abTest, canary, production, optimize; approvals and pauses between
+	OnHarm       OnHarm   `json:"onHarm,omitempty"`       // default: rollback
+	NoData       OnNoData `json:"noData,omitempty"`       // default and only value: hold
+	KeepHoldback bool     `json:"keepHoldback,omitempty"` // keep the hold-back after success, until another release starts
 }
 
 // OnHarm is what follows when harm is shown.
@@ -205,14 +205,14 @@ const (
 
 // Step is one stage of the plan: exactly one field is set.
 type Step struct {
-	Test       *TestStep       `json:"test,omitempty"`
-	Shadow     *ShadowStep     `json:"shadow,omitempty"`
-	ABTest     *ABTestStep     `json:"abTest,omitempty"`
-	Canary     *CanaryStep     `json:"canary,omitempty"`
-	Approval   *ApprovalStep   `json:"approval,omitempty"`
-	Pause      *PauseStep      `json:"pause,omitempty"`
-	Production *ProductionStep `json:"production,omitempty"`
-	Optimize   *OptimizeStep   `json:"optimize,omitempty"`
+	Test       *TestStep       `json:"test,omitempty"`       // run a suite against the candidate
+	Shadow     *ShadowStep     `json:"shadow,omitempty"`     // mirror requests to it and compare the answers
+	ABTest     *ABTestStep     `json:"abTest,omitempty"`     // serve it to a constant share of the users
+	Canary     *CanaryStep     `json:"canary,omitempty"`     // serve it to a growing share
+	Approval   *ApprovalStep   `json:"approval,omitempty"`   // wait for a person with a role
+	Pause      *PauseStep      `json:"pause,omitempty"`      // wait for a time or a person
+	Production *ProductionStep `json:"production,omitempty"` // serve it to all but the hold-back, and watch
+	Optimize   *OptimizeStep   `json:"optimize,omitempty"`   // move shares among versions by evidence
 }
 
 // StepKind names a step's kind as the file does.
@@ -238,53 +238,53 @@ type TestStep struct {
 
 // ShadowStep mirrors requests to the candidate; its answers are discarded and compared.
 type ShadowStep struct {
-	Share    Share       `json:"share"`
-	Until    ShadowUntil `json:"until"`
-	Deadline Duration    `json:"deadline"`
+	Share    Share       `json:"share"`    // of the units, whose requests are mirrored
+	Until    ShadowUntil `json:"until"`    // how much must be compared
+	Deadline Duration    `json:"deadline"` // of the step
 }
 
 // ShadowUntil is how much must be compared.
 type ShadowUntil struct {
-	Pairs int64 `json:"pairs"`
+	Pairs int64 `json:"pairs"` // of answers to the same request
 }
 
 // ABTestStep gives the candidate a constant share of the units.
 type ABTestStep struct {
-	Share       Share       `json:"share"`
-	Goal        Goal        `json:"goal,omitempty"` // default: noWorse
-	Hold        Duration    `json:"hold,omitzero"`
-	Deadline    Duration    `json:"deadline"`
+	Share       Share       `json:"share"`                 // of the users; all others are the control
+	Goal        Goal        `json:"goal,omitempty"`        // what the objective must be shown to be; default: noWorse
+	Hold        Duration    `json:"hold,omitzero"`         // at least; default 10 min, or half the deadline if that is shorter
+	Deadline    Duration    `json:"deadline"`              // of the step
 	OnUndecided OnUndecided `json:"onUndecided,omitempty"` // default: pause
 }
 
 // CanaryStep grows the share.
 type CanaryStep struct {
-	Shares      []Share     `json:"shares"`
-	Hold        Duration    `json:"hold,omitzero"` // at each share, at least; default 10 min
-	Deadline    Duration    `json:"deadline"`      // of each share
-	OnUndecided OnUndecided `json:"onUndecided,omitempty"`
+	Shares      []Share     `json:"shares"`                // of the users, rising
+	Hold        Duration    `json:"hold,omitzero"`         // at each share, at least; default 10 min, or half the deadline if that is shorter
+	Deadline    Duration    `json:"deadline"`              // of each share
+	OnUndecided OnUndecided `json:"onUndecided,omitempty"` // default: pause
 }
 
 // ApprovalStep waits for a person who has one of the roles.
 type ApprovalStep struct {
-	By []string `json:"by,omitempty"`
+	By []string `json:"by,omitempty"` // roles, groups or persons, one of which is enough; default: any operator
 }
 
 // PauseStep waits for a time, or for a person when Duration is zero.
 type PauseStep struct {
-	Duration Duration `json:"duration,omitzero"`
+	Duration Duration `json:"duration,omitzero"` // default: until a person resumes
 }
 
 // ProductionStep serves the candidate to all but the hold-back and watches.
 type ProductionStep struct {
-	Holdback Share    `json:"holdback,omitzero"`
-	Watch    Duration `json:"watch"`
+	Holdback Share    `json:"holdback,omitzero"` // stays with the former version, to compare with
+	Watch    Duration `json:"watch"`             // how long harm is looked for before the release has succeeded
 }
 
 // OptimizeStep moves shares among versions by evidence.
 type OptimizeStep struct {
-	Versions []string `json:"versions,omitempty"`
-	Floor    Share    `json:"floor,omitzero"`
+	Versions []string `json:"versions,omitempty"` // at least two; default: live and candidate
+	Floor    Share    `json:"floor,omitzero"`     // least share of each
 }
 
 // Kind returns the step's kind, or "" if not exactly one field is set.

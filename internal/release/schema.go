@@ -1,0 +1,20 @@
+package release
+
+import _ "embed"
+
+// The schemas are generated from the Go types and their comments by TestSchemas, which also fails when
+// they are not current. Generating them here would put a Go parser into the binary.
+var (
+	//go:embed schema/model.schema.json
+	modelSchema string
+	//go:embed schema/config.schema.json
+	configSchema string
+)
+
+// ModelSchema is the JSON Schema (draft 2020-12) of the Model file. It accepts every valid file; of the
+// invalid ones it refuses those whose fault lies in one field, so that an editor can complete and mark
+// while one types. ParseModel checks all the rest.
+func ModelSchema() []byte { return []byte(modelSchema) }
+
+// ConfigSchema is the JSON Schema (draft 2020-12) of the Config file.
+func ConfigSchema() []byte { return []byte(configSchema) }
