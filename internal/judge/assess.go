@@ -211,17 +211,14 @@ func (j *judging) judgeServing(s *subject) finding {
 	m := marksOf(s.index, vs)
 	switch s.metric.Kind {
 	case release.MetricCategory:
-		d := j.cache.drift(s, vs, m)
-		s.category(d, "drift", s.serving, &f)
-		f.detail = j.moved(s, d)
+		j.drifted(s, vs, m, &f)
 	case release.MetricLatency:
 		j.latency(s, vs, m, &f)
 	default:
-		c := j.cache.sum(s, compRate, vs, m, rateSums(s.index))
 		if s.perUser() && s.binary() {
-			j.events(s, vs, c, &f)
+			j.events(s, vs, m, &f)
 		} else {
-			s.frequent(c, s.serving, 1, &f)
+			j.frequent(s, vs, m, s.serving, 1, &f)
 		}
 	}
 	f.live.Exposures, f.cand.Exposures = uint64(m.seen[0]), uint64(m.seen[1])

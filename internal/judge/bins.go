@@ -291,8 +291,11 @@ type component struct {
 	ln    float64
 }
 
-// frequent judges proportions and means by E2 over bins.
-func (s *subject) frequent(c *binned, share, split float64, f *finding) {
+// frequent judges proportions and means by E2 over bins. share is what it may spend of the metric's alpha on harm, split of
+// the release's on "no worse" and "better".
+func (j *judging) frequent(s *subject, vs []versus, m marks, share, split float64, f *finding) {
+	pick := rateSums(s.index)
+	c := j.cache.sum(s, compRate, vs, m, pick)
 	f.gate = c.gate(s.binary())
 	s.fillArms(c, f)
 	tol, okT := c.effect(s.tolerate.factor)
@@ -309,18 +312,38 @@ func (s *subject) frequent(c *binned, share, split float64, f *finding) {
 		return
 	}
 	s.interval(diff, f)
-	f.harm = append(f.harm, component{"bins", share, above(s.mix, tol, s.worse, s.tolerate)})
+	j.binsHarm(s, "bins", compRate, share, vs, c, pick, f, func(c *binned) float64 {
+		e, ok := c.effect(s.tolerate.factor)
+		if !ok || c.gate(s.binary()) != "" {
+			return 0
+		}
+		return above(s.mix, e, s.worse, s.tolerate)
+	})
 	f.noWorse = below(s.mix, mar, s.worse, s.margin) + math.Log(split)
 	f.better = below(s.mix, diff, s.worse, zero) + math.Log(split)
-	f.reached = func(more float64) bool {
-		return s.reachedBins(tol, mar, diff, share, split, more)
+	if ps := processes(vs); len(ps) > 0 {
+		share *= ps[0].weight
+	}
+	f.reached = func(more float64) bool { return s.reachedBins(tol, mar, share, split, more) }
+}
+
+// binsHarm adds E2's processes: release-long and of the present epoch. all are the sums over vs.
+func (j *judging) binsHarm(s *subject, name string, k comp, share float64, vs []versus, all *binned,
+	pick func(*versus) (a, b sums), f *finding, ask func(*binned) float64,
+) {
+	for _, p := range processes(vs) {
+		c := all
+		if p.comp != 0 {
+			c = j.cache.sum(s, k+p.comp, p.vs, marksOf(s.index, p.vs), pick)
+		}
+		f.harm = append(f.harm, component{name + "/" + p.name, share * p.weight, ask(c)})
 	}
 }
 
 // reachedBins says whether E2 would decide with the same effects and more data.
-func (s *subject) reachedBins(tol, mar, diff effect, share, split, more float64) bool {
+func (s *subject) reachedBins(tol, mar effect, share, split, more float64) bool {
 	want := -math.Log(s.alpha)
-	tol.v, mar.v, diff.v = tol.v/more, mar.v/more, diff.v/more
+	tol.v, mar.v = tol.v/more, mar.v/more
 	if above(s.mix, tol, s.worse, s.tolerate)+math.Log(share*s.weight) >= want {
 		return true
 	}

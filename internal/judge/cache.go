@@ -22,9 +22,10 @@ type Cache struct {
 type comp uint8
 
 const (
-	compRate   comp = 0  // the metric's own sums
-	compOver   comp = 32 // + threshold
-	compMargin comp = 64 // + threshold
+	compRate   comp = 0   // the metric's own sums
+	compOver   comp = 32  // + threshold
+	compMargin comp = 64  // + threshold
+	compEpoch  comp = 128 // added: of the present epoch alone
 )
 
 type sumKey struct {
@@ -32,10 +33,19 @@ type sumKey struct {
 	comp        comp
 }
 
-// mark identifies the content of strata: observations only ever come, so equal numbers are equal contents.
+// mark identifies the content of a run of strata: observations only ever come, so equal numbers in the same strata are
+// equal contents.
 type mark struct {
-	strata int
-	n      float64
+	first, last uint16 // IDs
+	n           float64
+}
+
+func (m *mark) add(id uint16, n float64) {
+	if m.first == 0 {
+		m.first = id
+	}
+	m.last = id
+	m.n += n
 }
 
 // marks are a metric's observations in the strata that are closed, in the present one, and by arm.
@@ -58,10 +68,9 @@ func marksOf(metric int, vs []versus) marks {
 		m.seen[0] += a
 		m.seen[1] += b
 		if i < len(vs)-1 {
-			m.closed.strata++
-			m.closed.n += a + b
+			m.closed.add(vs[i].id, a+b)
 		} else {
-			m.last = mark{len(vs), a + b}
+			m.last.add(vs[i].id, a+b)
 		}
 	}
 	return m
@@ -117,8 +126,8 @@ type cachedDrift struct {
 }
 
 // drift is sum for categories.
-func (c *Cache) drift(s *subject, vs []versus, m marks) *driftSum {
-	id := sumKey{metric: s.index, arm: s.arm}
+func (c *Cache) drift(s *subject, k comp, vs []versus, m marks) *driftSum {
+	id := sumKey{s.index, s.arm, k}
 	e := c.drifts[id]
 	if e == nil {
 		e = &cachedDrift{closed: newDriftSum(), all: newDriftSum()}
@@ -130,9 +139,9 @@ func (c *Cache) drift(s *subject, vs []versus, m marks) *driftSum {
 		return e.all
 	}
 	pick := categoryRows(s.index)
-	if len(vs) > 0 && e.at.closed != m.closed {
+	if e.at.closed != m.closed {
 		e.closed.reset(nil)
-		for i := range vs[:len(vs)-1] {
+		for i := range vs[:max(0, len(vs)-1)] {
 			e.closed.add(pick(&vs[i]))
 		}
 	}

@@ -121,6 +121,28 @@ func (d *driftSum) gate() State {
 	return BurnIn
 }
 
+// drifted judges a category metric on serving strata.
+func (j *judging) drifted(s *subject, vs []versus, m marks, f *finding) {
+	all := j.cache.drift(s, compRate, vs, m)
+	ps := processes(vs)
+	if len(ps) == 0 {
+		s.category(all, "drift", 0, f)
+		return
+	}
+	s.category(all, "drift/"+ps[0].name, s.serving*ps[0].weight, f)
+	f.detail = j.moved(s, all)
+	if len(ps) < 2 || !s.hasMix {
+		return
+	}
+	p := ps[1]
+	d := j.cache.drift(s, compEpoch, p.vs, marksOf(s.index, p.vs))
+	ln := 0.0
+	if e, ok := d.effect(); ok && d.gate() == "" {
+		ln = above(s.mix, e, 1, s.tolerate)
+	}
+	f.harm = append(f.harm, component{"drift/" + p.name, s.serving * p.weight, ln})
+}
+
 // category judges a category metric: harm above tolerate, no worse below margin, both of the divergence.
 func (s *subject) category(d *driftSum, name string, share float64, f *finding) {
 	f.unit = string(release.Bits)

@@ -126,8 +126,7 @@ func (s *subject) lowerBound(v *versus, c counts, share float64) float64 {
 func (j *judging) userHarm(s *subject, vs []versus, f *finding) {
 	tol, _ := s.userBound(s.tolerate)
 	shares := s.userShares(tol)
-	var long []stats.LabelStratum
-	var epochs [][]stats.LabelStratum
+	d0 := make([]float64, len(vs))
 	for i := range vs {
 		v := &vs[i]
 		c := s.units(v)
@@ -140,32 +139,42 @@ func (j *judging) userHarm(s *subject, vs []versus, f *finding) {
 		if shares.lower > 0 {
 			lower = s.lowerBound(v, c, shares.lower)
 		}
-		d0 := s.logRatio(tol, lower)
-		epochs = intoEpoch(epochs, v.epoch, tilt(s.firsts(v, false), d0))
-		if !v.fell {
-			long = append(long, tilt(s.firsts(v, true), d0))
-		}
+		d0[i] = s.logRatio(tol, lower)
 	}
-	j.labelHarm(s, "", s.serving*shares.label, long, epochs, f)
+	j.labelHarm(s, "", s.serving*shares.label, vs, d0, f)
 }
 
-// labelHarm adds R1's processes: release-long with weight 1/2, epoch e with 1/2 1/((e+1)(e+2)). As long as there is only
-// one epoch they are one process, and their weights 1/2 and 1/4 add up: a crossing of 4/(3 alpha) then has probability
-// at most 3/4 alpha, which leaves the later epochs theirs.
-func (j *judging) labelHarm(s *subject, prefix string, share float64, long []stats.LabelStratum, epochs [][]stats.LabelStratum, f *finding) {
-	add := func(name string, weight float64, cells []stats.LabelStratum) {
-		f.harm = append(f.harm, component{prefix + name, share * weight, j.cache.label(s, prefix+name, cells)})
-	}
-	if len(epochs) == 1 && len(long) == len(epochs[0]) {
-		add("first", 0.5+stats.EpochWeight(0), long)
+// labelHarm adds E1's processes, stratum i against log rate ratio d0[i] (nil: 0). The release-long one counts units at
+// their first event of the release and stops where the candidate's share falls (R1).
+func (j *judging) labelHarm(s *subject, prefix string, share float64, vs []versus, d0 []float64, f *finding) {
+	if len(vs) > 0 && vs[len(vs)-1].fell && vs[0].epoch == vs[len(vs)-1].epoch {
+		// Within one epoch the share fell: the two processes part although their strata are the same.
+		e := vs[0].epoch
+		j.addLabel(s, prefix, process{"long", 0.5, 0, vs}, share, d0, f)
+		j.addLabel(s, prefix, process{"epoch" + strconv.Itoa(e), stats.EpochWeight(e), compEpoch, vs}, share, d0, f)
 		return
 	}
-	add("long", 0.5, long)
-	for e, cells := range epochs {
-		if len(cells) > 0 {
-			add("epoch"+strconv.Itoa(e), stats.EpochWeight(e), cells)
-		}
+	for _, p := range processes(vs) {
+		j.addLabel(s, prefix, p, share, d0, f)
 	}
+}
+
+func (j *judging) addLabel(s *subject, prefix string, p process, share float64, d0 []float64, f *finding) {
+	ever := p.comp == 0
+	cells := make([]stats.LabelStratum, 0, len(p.vs))
+	for i := range p.vs {
+		v := &p.vs[i]
+		if ever && v.fell {
+			break
+		}
+		l := s.firsts(v, ever)
+		if d0 != nil {
+			l = tilt(l, d0[len(d0)-len(p.vs)+i])
+		}
+		cells = append(cells, l)
+	}
+	name := prefix + p.name
+	f.harm = append(f.harm, component{name, share * p.weight, j.cache.label(s, name, cells)})
 }
 
 // labelBelow is E1's evidence for "less than the bound", by the release-long process and the present epoch.
@@ -235,8 +244,8 @@ func unitEffect(c counts) effect {
 }
 
 // events judges a metric of class event or both: by users, and by the request rate over bins (R4), half of alpha each.
-func (j *judging) events(s *subject, vs []versus, c *binned, f *finding) {
-	s.frequent(c, s.serving/2, 0.5, f)
+func (j *judging) events(s *subject, vs []versus, m marks, f *finding) {
+	j.frequent(s, vs, m, s.serving/2, 0.5, f)
 	bins, gate := *f, f.gate
 	f.gate = ""
 	j.userHarm(s, vs, f)
@@ -350,15 +359,6 @@ func (s *subject) userForecast(c counts, margin bound, bins func(float64) bool, 
 	}
 	f.wait = s.window()
 	f.early = c.nA == 0 || c.nB == 0
-}
-
-// intoEpoch appends a stratum to its epoch's.
-func intoEpoch(epochs [][]stats.LabelStratum, e int, l stats.LabelStratum) [][]stats.LabelStratum {
-	for len(epochs) <= e {
-		epochs = append(epochs, nil)
-	}
-	epochs[e] = append(epochs[e], l)
-	return epochs
 }
 
 // gapBelow says whether U_B - L_A < margin with bounds at this level each.

@@ -31,14 +31,15 @@ func (j *judging) latency(s *subject, vs []versus, m marks, f *finding) {
 	for i, t := range thresholds {
 		declared := t.Quantile == s.quantile()
 		if t.Quantile == tailQuantile {
-			j.tail(s, vs, share, quantileName(t.Quantile), f)
+			j.labelHarm(s, quantileName(t.Quantile)+"/", share, vs, nil, f) // users at their first exceedance (R1)
 			if !declared {
 				continue
 			}
 		}
-		c := j.cache.sum(s, compOver+comp(i), vs, m, overSums(s.index, i, false))
+		pick := overSums(s.index, i, false)
+		c := j.cache.sum(s, compOver+comp(i), vs, m, pick)
 		if t.Quantile != tailQuantile {
-			s.exceeds(c, t.Quantile, share, f)
+			j.binsHarm(s, quantileName(t.Quantile), compOver+comp(i), share, vs, c, pick, f, exceeds(t.Quantile))
 		}
 		if declared {
 			over = c
@@ -92,28 +93,16 @@ func orZero(y, n []float64) []float64 {
 	return y
 }
 
-// exceeds adds the harm component of one threshold below the tail.
-func (s *subject) exceeds(c *binned, q, share float64, f *finding) {
-	e, ok := c.effect(1)
+// exceeds is E2's ln E that the candidate exceeds tolerate times the threshold more often than live the threshold.
+func exceeds(q float64) func(*binned) float64 {
 	mix, err := stats.VarianceMixture(q * (1 - q))
-	if !ok || err != nil || c.gate(true) != "" {
-		return
-	}
-	f.harm = append(f.harm, component{quantileName(q), share, above(mix, e, 1, zero)})
-}
-
-// tail adds the harm component of a threshold at p99 or beyond: users at their first exceedance of an epoch (R1).
-func (j *judging) tail(s *subject, vs []versus, share float64, name string, f *finding) {
-	var long []stats.LabelStratum
-	var epochs [][]stats.LabelStratum
-	for i := range vs {
-		v := &vs[i]
-		if !v.fell {
-			long = append(long, s.firsts(v, true))
+	return func(c *binned) float64 {
+		e, ok := c.effect(1)
+		if !ok || err != nil || c.gate(true) != "" {
+			return 0
 		}
-		epochs = intoEpoch(epochs, v.epoch, s.firsts(v, false))
+		return above(mix, e, 1, zero)
 	}
-	j.labelHarm(s, name+"/", share, long, epochs, f)
 }
 
 // noSlower sets "no worse" at the declared quantile.

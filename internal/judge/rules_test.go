@@ -385,3 +385,48 @@ func TestR9WouldBeArmsAreAnAATest(t *testing.T) {
 		t.Errorf("a difference between would-be arms is a warning, no harm: %+v", a.Ratio)
 	}
 }
+
+func TestR9LateHarmIsFoundByThePresentEpoch(t *testing.T) {
+	spread := func(a *tally.MetricView, n, rate float64) {
+		a.N, a.Y = make([]float64, release.Bins), make([]float64, release.Bins)
+		for b := range a.N {
+			a.N[b], a.Y[b] = n, n*rate+0.3*float64(b%3-1)
+		}
+	}
+	w := newWorld(1, 1, 0, 1)
+	for e, n := range []float64{400, 4} { // a long healthy history, then a watch in which the candidate is bad
+		w.openStratum(uint8(e+1), release.ExposureServe, 0.5, 0.5)
+		for arm := range 2 {
+			spread(&w.stratum().Arms[arm].Metrics[0], n, 0.7-0.1*float64(e*arm))
+		}
+	}
+	a := Assess(w.input(model(correctMetric()), frozen("correct", frequentBaseline(0.7)), release.StepProduction, Memory{}))
+	if a.Memory.Sup["correct/1/bins/long"] > 1 {
+		t.Errorf("the release-long process should still be drowned in history: %v", a.Memory.Sup)
+	}
+	if !a.Harm {
+		t.Errorf("10 points worse in the present epoch: %s %v", a.Verdicts[0].Reason, a.Memory.Sup)
+	}
+}
+
+func TestWeightsOfProcessesAddUpToOne(t *testing.T) {
+	var vs []versus
+	total := 0.5
+	for e := range 200 {
+		vs = append(vs, versus{order: e, epoch: e})
+		ps := processes(vs)
+		own := ps[len(ps)-1].weight
+		if e == 0 {
+			if len(ps) != 1 || own != 0.75 {
+				t.Fatalf("first epoch: %+v", ps)
+			}
+			own -= 0.5 // the release-long part, counted once
+		} else if len(ps) != 2 || ps[0].weight != 0.5 || len(ps[1].vs) != 1 {
+			t.Fatalf("epoch %d: %+v", e, ps)
+		}
+		total += own
+	}
+	if total > 1 || total < 0.99 {
+		t.Errorf("200 epochs spend %v", total)
+	}
+}

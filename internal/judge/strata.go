@@ -1,7 +1,10 @@
 package judge
 
 import (
+	"strconv"
+
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/stats"
 	"sluice.dev/sluice/internal/tally"
 )
 
@@ -119,4 +122,33 @@ func (j *judging) stepStrata() []*Stratum {
 		}
 	}
 	return out
+}
+
+// process is one evidence process of an engine: all strata of a release, or those of one epoch, with its weight (R1, R9).
+type process struct {
+	name   string
+	weight float64
+	comp   comp // what its sums are cached under
+	vs     []versus
+}
+
+// processes lists those that can still grow: the release-long one with weight 1/2 and the present epoch's (the e-th, from 0)
+// with 1/2 1/((e+1)(e+2)), a mixture over the time at which harm begins. As long as all data are of one epoch the
+// two are one process, and their weights add up: a crossing has at most that part of alpha, and leaves the later epochs
+// theirs. Earlier epochs' suprema are in Memory already.
+func processes(vs []versus) []process {
+	n := len(vs)
+	if n == 0 {
+		return nil
+	}
+	e := vs[n-1].epoch
+	from := n - 1
+	for from > 0 && vs[from-1].epoch == e {
+		from--
+	}
+	w := stats.EpochWeight(e)
+	if from == 0 {
+		return []process{{"first", 0.5 + w, 0, vs}}
+	}
+	return []process{{"long", 0.5, 0, vs}, {"epoch" + strconv.Itoa(e), w, compEpoch, vs[from:]}}
 }
