@@ -31,12 +31,12 @@ func (e *env) serveCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			override(&cfg.Spec.Data, data)
+			override(&cfg.Spec.DataDir, data)
 			override(&cfg.Spec.Gateway.Listen, gateway)
 			override(&cfg.Spec.Admin.Listen, admin)
-			override(&cfg.Spec.Log.Level, logLevel)
-			override(&cfg.Spec.Log.Format, logFormat)
-			log, err := e.logger(cfg.Spec.Log.Level, cfg.Spec.Log.Format)
+			override((*string)(&cfg.Spec.Log.Level), logLevel)
+			override((*string)(&cfg.Spec.Log.Format), logFormat)
+			log, err := e.logger(string(cfg.Spec.Log.Level), string(cfg.Spec.Log.Format))
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func (e *env) serveCmd() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVarP(&config, "config", "c", "", "a Config file (default: all defaults)")
-	f.StringVar(&data, "data", "", "data folder (default: ./data)")
+	f.StringVar(&data, "data", "", "data folder (default: ./sluice-data)")
 	f.StringVar(&gateway, "gateway", "", "address of the gateway port (default: 127.0.0.1:8080)")
 	f.StringVar(&admin, "admin", "", "address of the admin port (default: 127.0.0.1:8081)")
 	f.StringVar(&logLevel, "log-level", "", "debug, info, warn or error (default: info)")
@@ -74,7 +74,7 @@ func readConfig(file string) (*release.Config, error) {
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	return cfg, nil
+	return cfg.Normalise(), nil
 }
 
 func (e *env) logger(level, format string) (*slog.Logger, error) {
@@ -102,7 +102,7 @@ func (e *env) serve(ctx context.Context, cfg *release.Config, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.err, "gateway  %s\nadmin    %s\ndata     %s\n", a.GatewayURL(), a.AdminURL(), cfg.Spec.Data)
+	fmt.Fprintf(e.err, "gateway  %s\nadmin    %s\ndata     %s\n", a.GatewayURL(), a.AdminURL(), cfg.Spec.DataDir)
 	if token := a.Token(); token != "" {
 		fmt.Fprintf(e.err, "first start; this admin token is shown only now:\n")
 		fmt.Fprintln(e.out, token)

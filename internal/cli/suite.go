@@ -149,3 +149,50 @@ func (e *env) versionURLs(ctx context.Context, model, ver string) (under, live s
 	}
 	return v.URL, m.Spec.Spec.Versions[m.Live].URL, nil
 }
+
+// progress tells on stderr, on a terminal, which case runs.
+func (e *env) progress() func(suite.Progress) {
+	if _, tty := terminal(e.err); !tty {
+		return nil
+	}
+	return func(p suite.Progress) {
+		fmt.Fprintf(e.err, "\r\x1b[K%d of %d  %s", p.Done, p.Total, short(p.Case+" "+p.Detail, 60))
+		if p.Done == p.Total {
+			fmt.Fprint(e.err, "\r\x1b[K")
+		}
+	}
+}
+
+// writeReport writes a report in the asked format, to stdout or a file.
+func (e *env) writeReport(r *suite.Report, file string) error {
+	w := e.out
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return usage(err.Error(), "name a file that can be written")
+		}
+		defer f.Close()
+		w = f
+	}
+	switch e.output {
+	case "json":
+		return r.WriteJSON(w)
+	case "yaml":
+		return e.printAs("yaml", r)
+	case "junit":
+		return r.WriteJUnit(w)
+	case "html":
+		return r.WriteHTML(w)
+	}
+	return r.WriteTable(w)
+}
+
+func testCode(r *suite.Report) error {
+	switch {
+	case r.Passed():
+		return nil
+	case r.UndecidedOnly():
+		return exit{exitUndecided}
+	}
+	return exit{exitRolled}
+}

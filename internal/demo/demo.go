@@ -103,7 +103,7 @@ func (d *Demo) start(ctx context.Context) error {
 		return err
 	}
 	cfg := release.DefaultConfig()
-	cfg.Spec.Data = filepath.Join(d.dir, "data")
+	cfg.Spec.DataDir = filepath.Join(d.dir, "data")
 	cfg.Spec.Gateway.Listen, cfg.Spec.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	if d.app, err = app.Start(ctx, app.Options{Config: cfg, Log: d.o.Log}); err != nil {
 		return err

@@ -112,8 +112,8 @@ type tokenRecord struct {
 
 // bundleRecord is stored under routes: what assign.Spec encodes to, checksummed by itself.
 type bundleRecord struct {
-	V    int             `json:"v"`
-	Spec json.RawMessage `json:"spec"`
+	V    int    `json:"v"`
+	Spec []byte `json:"spec"`
 }
 
 // versioned is what all records have in common.

@@ -297,3 +297,27 @@ func translate(op string, err error) error {
 
 // splitKey returns the parts of a key.
 func splitKey(key string) []string { return strings.Split(key, "/") }
+
+// Counted returns the frozen model and the number of arms of a running release, by the compact key
+// under which events name it. ok is false for a release that is not known or has ended.
+func (r *Records) Counted(ctx context.Context, key release.ModelKey, number uint32) (m *release.Model, arms int, ok bool, err error) {
+	entries, err := r.store.List(ctx, "model/")
+	if err != nil {
+		return nil, 0, false, translate("list models", err)
+	}
+	for _, e := range entries {
+		name := strings.TrimPrefix(e.Key, "model/")
+		if release.ModelKeyOf(name) != key {
+			continue
+		}
+		rel, err := r.loadState(ctx, name, number)
+		if release.KindOf(err) == release.KindNotFound && err != nil {
+			return nil, 0, false, nil
+		}
+		if err != nil {
+			return nil, 0, false, err
+		}
+		return &rel.State.Spec, 2, !rel.State.Phase.Ended(), nil
+	}
+	return nil, 0, false, nil
+}

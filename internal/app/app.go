@@ -1,0 +1,349 @@
+// Package app joins the parts into one process: it opens the store, starts what runs, and stops it in
+// the reverse order.
+//
+//	store <- records <- keeper  -> gateway (port) -> publisher -> store
+//	                 <- controller -> judge, rollout
+//	                 <- api (port)
+//	store -> folder -> controller
+//
+// Every goroutine that it starts is stopped by Stop, within the time that Stop is given.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice.dev/sluice/internal/controller"
+	"sluice.dev/sluice/internal/gateway"
+	"sluice.dev/sluice/internal/ingest"
+	"sluice.dev/sluice/internal/natsstore"
+	"sluice.dev/sluice/internal/records"
+	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/rollout"
+	"sluice.dev/sluice/internal/store"
+)
+
+// Options of a process.
+type Options struct {
+	Config  *release.Config // normalised
+	Log     *slog.Logger
+	Version string
+}
+
+// App is a running process.
+type App struct {
+	o        Options
+	store    store.Store
+	records  *records.Records
+	keeper   *records.Keeper
+	registry *prometheus.Registry
+	gateway  *gateway.Gateway
+
+	gatewayPort, adminPort *port
+	token                  string
+	failed                 chan error
+	stops                  []func(context.Context) error // in the order of the start
+	once                   sync.Once
+	stopErr                error
+}
+
+// Start starts a process. If it fails, what had been started is stopped again.
+func Start(ctx context.Context, o Options) (*App, error) {
+	if err := checkRole(o.Config); err != nil {
+		return nil, err
+	}
+	a := &App{o: o, failed: make(chan error, 8), registry: prometheus.NewRegistry()}
+	if err := a.start(ctx); err != nil {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return nil, errors.Join(err, a.Stop(stop))
+	}
+	return a, nil
+}
+
+// checkRole refuses what this build can't do, instead of doing half of it.
+func checkRole(c *release.Config) error {
+	if c.Spec.Role != release.RoleAll {
+		return release.Invalid("start", "spec.role %q is not built yet", c.Spec.Role).Fix("use role: all; several processes on one cluster are on the way")
+	}
+	return nil
+}
+
+func (a *App) start(ctx context.Context) error {
+	spec := a.o.Config.Spec
+	if err := os.MkdirAll(spec.DataDir, 0o700); err != nil {
+		return release.Invalid("start", "the data folder %s can't be made: %v", spec.DataDir, err).Fix("set spec.dataDir, or --data, to a folder that you may write")
+	}
+	if err := a.openStore(ctx); err != nil {
+		return err
+	}
+	keys, err := loadKeyring(filepath.Join(spec.DataDir, "keyring.json"))
+	if err != nil {
+		return err
+	}
+	a.records = records.New(a.store)
+	if err := a.firstToken(ctx); err != nil {
+		return err
+	}
+	lease := time.Duration(spec.Gateway.Lease)
+	if _, err := a.records.Publish(ctx, lease); err != nil {
+		return err
+	}
+	a.keeper = records.NewKeeper(records.KeeperOptions{
+		Records: a.records, Resolve: resolveSecret, File: filepath.Join(spec.DataDir, "routes.json"), Log: a.o.Log, Now: time.Now,
+	})
+	a.background("routes", a.keeper.Run)
+	publisher := a.startPublisher(spec)
+	folder := a.startFolder()
+	ctl := a.startController(publisher, folder, lease)
+	if err := a.startGateway(spec, keys, publisher, ctl); err != nil {
+		return err
+	}
+	return a.startAdmin(spec)
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	spec := a.o.Config.Spec
+	o := natsstore.Options{Namespace: spec.Namespace, Logger: a.o.Log.With("part", "store")}
+	var err error
+	if spec.Store.Address == release.StoreEmbedded {
+		o.Dir = filepath.Join(spec.DataDir, "store")
+		a.store, err = natsstore.OpenEmbedded(ctx, o)
+	} else {
+		o.URLs, o.Creds, o.Replicas = spec.Store.Address, spec.Store.Credentials, spec.Store.Replicas
+		a.store, err = natsstore.OpenCluster(ctx, o)
+	}
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return release.Conflict("open the store", "%v", err).Fix("stop the other process, or give this one a folder of its own (--data)")
+	case err != nil:
+		return release.Unavailable("open the store", err, "it does not start")
+	}
+	a.stops = append(a.stops, func(context.Context) error { return a.store.Close() })
+	return nil
+}
+
+// firstToken makes an admin token if there are no tokens at all.
+func (a *App) firstToken(ctx context.Context) error {
+	tokens, err := a.records.Tokens(ctx)
+	if err != nil || len(tokens) > 0 {
+		return err
+	}
+	_, a.token, err = a.records.CreateToken(ctx, records.Token{Name: "admin", Role: records.Admin, By: "first start"}, time.Now())
+	return err
+}
+
+func (a *App) startPublisher(spec release.ConfigSpec) *ingest.Publisher {
+	p := ingest.NewPublisher(ingest.Options{
+		Log: &telemetryLog{store: a.store, records: a.records}, Producer: "gateway-1", Incarnation: randomNumber(),
+		Logger: a.o.Log, Ring: spec.Telemetry.Ring / release.Partitions,
+	})
+	a.background("telemetry", func(ctx context.Context) error {
+		p.Run(ctx, 5*time.Second)
+		return nil
+	})
+	return p
+}
+
+// snapshotEvery bounds how much of the log is folded again after a crash.
+const snapshotEvery = 2 * time.Second
+
+func (a *App) startFolder() *ingest.Folder {
+	f := ingest.NewFolder(&telemetryLog{store: a.store, records: a.records}, a.o.Log, snapshotEvery)
+	a.background("folder", f.Run)
+	return f
+}
+
+func (a *App) startController(p *ingest.Publisher, f *ingest.Folder, lease time.Duration) *controller.Controller {
+	c := controller.New(controller.Options{
+		Records: a.records, Evidence: &evidence{folder: f, publisher: p, store: a.store},
+		Gateways: gateways{a.keeper}, Suites: &suites{records: a.records, log: a.o.Log}, Log: a.o.Log, Lease: lease,
+	})
+	a.background("controller", c.Run)
+	return c
+}
+
+func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *ingest.Publisher, ctl *controller.Controller) error {
+	apiKeys, err := readAPIKeys(spec.Gateway.APIKeyFiles)
+	if err != nil {
+		return err
+	}
+	s := sink{p}
+	trips := make(chan gateway.Trip, 64)
+	a.gateway, err = gateway.New(gateway.Options{
+		Routes: a.keeper.Routes, Renewed: a.keeper.Renewed, Sink: s, SinkState: s.state, Feedback: s,
+		Keyring: func() *release.Keyring { return keys }, Metrics: a.registry, Logger: a.o.Log, APIKeys: apiKeys,
+		Limits: gateway.Limits{Header: int(spec.Gateway.Limits.Header)},
+		Trips: func(t gateway.Trip) {
+			select {
+			case trips <- t:
+			default: // the breaker works without being on record
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	a.background("breaker reports", func(ctx context.Context) error { return a.reportTrips(ctx, trips, ctl) })
+	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, a.gateway)
+	return err
+}
+
+// reportTrips puts what the gateway's breakers did on the releases' records.
+func (a *App) reportTrips(ctx context.Context, trips <-chan gateway.Trip, ctl *controller.Controller) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case t := <-trips:
+			trip := rollout.BreakerTrip{Gateway: "gateway-1", Reason: tripReason(t), Closed: t.Closed}
+			if err := ctl.Trip(ctx, t.Model, t.Release, trip); err != nil && ctx.Err() == nil {
+				a.o.Log.Warn("a breaker's report is not on record", "model", t.Model, "error", err)
+			}
+		}
+	}
+}
+
+func tripReason(t gateway.Trip) string {
+	if t.Closed {
+		return t.Version + " answers again"
+	}
+	return fmt.Sprintf("%d of the last %d requests to %s failed", t.Failures, t.Requests, t.Version)
+}
+
+// background runs a part until it is stopped; an error that ends it earlier stops the process.
+func (a *App) background(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			a.o.Log.Error("a part has ended", "part", name, "error", err)
+			select {
+			case a.failed <- err:
+			default: // one reason to stop is enough
+			}
+		}
+	}()
+	a.stops = append(a.stops, func(stop context.Context) error {
+		cancel()
+		select {
+		case <-done:
+			return nil
+		case <-stop.Done():
+			return release.Internal("stop", stop.Err(), "the part %q does not end", name)
+		}
+	})
+}
+
+// Stop stops everything in the reverse order of the start: first the ports, so that requests under
+// way finish, then telemetry is written down, last the store. Calling it again changes nothing.
+func (a *App) Stop(ctx context.Context) error {
+	a.once.Do(func() {
+		var faults []error
+		for i := len(a.stops) - 1; i >= 0; i-- {
+			faults = append(faults, a.stops[i](ctx))
+		}
+		a.stopErr = errors.Join(faults...)
+	})
+	return a.stopErr
+}
+
+// GatewayURL is where clients of the models send their requests.
+func (a *App) GatewayURL() string { return a.gatewayPort.url }
+
+// AdminURL is where the API listens.
+func (a *App) AdminURL() string { return a.adminPort.url }
+
+// Token is the admin token that was made at the first start; "" at every later one.
+func (a *App) Token() string { return a.token }
+
+// Failed receives the error of a part that has ended by itself: the process should stop.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// port is a listening HTTP server.
+type port struct {
+	url    string
+	server *http.Server
+}
+
+func (a *App) listen(name, address string, tlsFiles *release.TLSConfig, limits release.ServerLimits, h http.Handler) (*port, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, release.Unavailable("listen", err, "the %s port can't be opened at %s", name, address).Fix("is another process using it? set spec.%s.listen, or --%s", name, name)
+	}
+	scheme := "http"
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: time.Duration(limits.HeaderTimeout), IdleTimeout: time.Duration(limits.IdleTimeout),
+		MaxHeaderBytes: int(limits.Header), ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug),
+	}
+	if tlsFiles != nil {
+		if srv.TLSConfig, err = tlsConfig(tlsFiles); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		scheme = "https"
+	}
+	p := &port{url: scheme + "://" + l.Addr().String(), server: srv}
+	go func() {
+		serve := func() error { return srv.Serve(l) }
+		if tlsFiles != nil {
+			serve = func() error { return srv.ServeTLS(l, "", "") }
+		}
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- release.Internal("serve", err, "the %s port has ended", name)
+		}
+	}()
+	a.stops = append(a.stops, func(ctx context.Context) error {
+		if err := srv.Shutdown(ctx); err != nil {
+			return errors.Join(err, srv.Close())
+		}
+		return nil
+	})
+	return p, nil
+}
+
+func readAPIKeys(files []string) ([][32]byte, error) {
+	var out [][32]byte
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, release.Invalid("read API keys", "%v", err).Fix("check spec.gateway.apiKeyFiles")
+		}
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				out = append(out, hashKey(line))
+			}
+		}
+	}
+	if len(files) > 0 && len(out) == 0 {
+		return nil, release.Invalid("read API keys", "the files hold no key").Fix("write one key per line")
+	}
+	return out, nil
+}
+
+func randomNumber() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// newSalt returns a fresh salt for a release.
+func newSalt() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b[:])
+}
