@@ -44,7 +44,7 @@ type Spec struct {
 // Match says which requests belong to the model. Most specific first: model, host, longest path, headers.
 type Match struct {
 	Path    string            `json:"path,omitempty"`    // exact, or a prefix when it ends in "/"
-	Host    string            `json:"host,omitempty"`    // without port; "*." in front stands for any subdomain
+	Host    string            `json:"host,omitempty"`    // without port
 	Headers map[string]string `json:"headers,omitempty"` // each with exactly this value
 	Model   string            `json:"model,omitempty"`   // the body's model, for LLM dialects
 }
@@ -267,7 +267,7 @@ type CanaryStep struct {
 
 // ApprovalStep waits for a person who has one of the roles.
 type ApprovalStep struct {
-	By []string `json:"by,omitempty"` // roles, groups or persons, one of which is enough; default: any operator
+	By []string `json:"by,omitempty"` // roles or groups, one of which is enough; default: any operator
 }
 
 // PauseStep waits for a time, or for a person when Duration is zero.

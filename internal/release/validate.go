@@ -141,7 +141,7 @@ func (c *checker) headerNames(path string, names []string) {
 }
 
 func isHost(s string) bool {
-	for _, label := range strings.Split(strings.TrimPrefix(s, "*."), ".") {
+	for _, label := range strings.Split(s, ".") {
 		if !isLabel(strings.ToLower(label)) {
 			return false
 		}
