@@ -154,7 +154,8 @@ func (j *judging) subject(i, arm int) *subject {
 	}
 	s.margin = boundOf(m.Margin, s.worse)
 	s.tolerate = boundOf(tolerance(m), s.worse)
-	if j.in.Baseline != nil {
+	// Until every partition has folded the mark, thresholds and caps are counted in some and not in others.
+	if j.in.Baseline != nil && (j.in.View == nil || j.in.View.Baseline) {
 		s.base, s.known = j.in.Baseline.Metrics[m.Name]
 	}
 	s.prior()

@@ -109,7 +109,7 @@ func BenchmarkTick(b *testing.B) {
 }
 
 func copyView(v *tally.View) *tally.View {
-	c := &tally.View{}
+	c := &tally.View{Baseline: true}
 	for _, s := range v.Strata {
 		n := s
 		n.Arms = nil

@@ -28,7 +28,7 @@ func drawWorld(t *rapid.T) Input {
 	if rapid.Bool().Draw(t, "shadowed") {
 		mod.Spec.Plan.Steps = []release.Step{{Shadow: &release.ShadowStep{}}}
 	}
-	in := Input{Model: mod, Baseline: base, View: &tally.View{}, Rate: 10, UnitRate: 1}
+	in := Input{Model: mod, Baseline: base, View: &tally.View{Baseline: true}, Rate: 10, UnitRate: 1}
 	in.Step = rapid.SampledFrom([]release.StepKind{release.StepShadow, release.StepABTest, release.StepCanary, release.StepProduction}).Draw(t, "step")
 	if rapid.IntRange(0, 9).Draw(t, "noBaseline") == 0 {
 		in.Baseline = nil

@@ -9,7 +9,7 @@ import (
 )
 
 // outcome of many simulated releases of one metric.
-type outcome struct{ harm, noWorse, better, decided, n int }
+type outcome struct{ harm, noWorse, better, n int }
 
 func (o outcome) rate(k int) float64 { return float64(k) / float64(o.n) }
 

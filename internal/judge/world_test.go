@@ -49,7 +49,7 @@ type world struct {
 }
 
 func newWorld(seed uint64, n int, zipf float64, metrics int) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), view: &tally.View{}, window: 200, metrics: metrics}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), view: &tally.View{Baseline: true}, window: 200, metrics: metrics}
 	total := 0.0
 	for i := range n {
 		u := &user{
