@@ -190,7 +190,6 @@ func BinBaseline(arm ArmBins) (value, variance, v0 float64, err error) {
 // PairedBinEffect is the one-sample form for shadow pairs: n_b pairs and the sum of their differences candidate minus live
 // per bin give D = sum diff/sum n and V = k/(k-1) sum (diff_b - D n_b)^2/N^2. Errors as in [BinDifference].
 func PairedBinEffect(n, diff []float64) (d, v, kEff float64, err error) {
-	const where = "PairedBinEffect"
 	arm := ArmBins{N: n, Y: diff}
 	if d, v, _, err = BinBaseline(arm); err != nil {
 		return 0, 0, 0, err

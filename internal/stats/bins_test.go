@@ -215,6 +215,7 @@ func TestReadyGate(t *testing.T) {
 	}{
 		"20 equal bins":         {even(20, 5, 1), even(20, 9, 1), false, true},
 		"19 equal bins":         {even(19, 5, 1), even(19, 9, 1), false, false},
+		"one heavy live user":   {heavy, even(30, 5, 1), false, false},
 		"one heavy user":        {even(30, 5, 1), heavy, false, false},
 		"event in 10 bins":      {some(10), some(10), true, true},
 		"event in 9 bins":       {some(10), some(9), true, false},

@@ -87,6 +87,11 @@ func TestPlanEventNoWorse(t *testing.T) {
 	if err != nil || both > bounds/3 {
 		t.Errorf("at 1 %%: %v %v, bounds alone %v", both, err, bounds)
 	}
+	// at .1 % the mixture alone would need 1,600 units, but ten events per arm need 20,000: bounds decide at 7,184
+	bounds, _ = UnitsNoWorseInPoints(0.001, 0.005, 0.5, 0.025)
+	if n, err := UnitsEventNoWorse(0.001, 0.005, 0.5, 0.05); err != nil || n != bounds {
+		t.Errorf("at .1 %%: %v %v, want that of the bounds %v", n, err, bounds)
+	}
 	if n, err := UnitsEventNoWorse(0.01, 0.3, 0.5, 0.05); err != nil || n > 100 {
 		t.Errorf("a wide margin is shown by bounds: %v %v", n, err)
 	}
