@@ -94,8 +94,8 @@ func (b *Batch) AppendBinary(dst []byte) ([]byte, error) {
 	if err := b.check(); err != nil {
 		return dst, err
 	}
-	start := len(dst)
-	out := append(dst, batchVersion)
+	start, out := len(dst), dst
+	out = append(out, batchVersion)
 	out = appendText(out, b.Producer)
 	out = binary.AppendUvarint(out, b.Incarnation)
 	out = binary.AppendUvarint(out, b.Seq)

@@ -38,8 +38,8 @@ func (d *decoder) any(n ast.Node, path string) any {
 			return nil
 		}
 		return json.Number(s)
-	}
-	if s, ok := scalarText(n); ok {
+	case *ast.StringNode, *ast.LiteralNode:
+		s, _ := scalarText(n)
 		return s
 	}
 	d.fail(path, "write a value of JSON", "%s has no form in JSON", describe(n))

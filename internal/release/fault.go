@@ -86,6 +86,7 @@ func (f Faults) Err() error {
 
 // Sorted puts the faults in the order of their places and bounds their number: call it once, last.
 func (f Faults) Sorted() Faults {
+	f = slices.Clone(f)
 	slices.SortStableFunc(f, func(a, b FileFault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})

@@ -141,7 +141,7 @@ func edit(t *testing.T, pairs ...string) []byte {
 }
 
 // One fault at a time: its place, and what it says.
-func TestFaults(t *testing.T) {
+func TestOneFault(t *testing.T) {
 	canary := "- canary:     {shares: [50%, 80%], hold: 10m, deadline: 24h, onUndecided: pause}"
 	correct := `{name: correct,  source: "agree(json:decision, feedback:outcome)", window: 1h, direction: higher, margin: 1pp, role: objective}`
 	errs := "{name: errors,   source: error,   direction: lower,  margin: 0.5pp, role: guardrail, weight: 2}"
@@ -296,6 +296,81 @@ func manyFields(n int) string {
 		fmt.Fprintf(&b, "field%d: x\n", i)
 	}
 	return b.String()
+}
+
+// Bounds of lists, each exceeded by one.
+func TestModelBounds(t *testing.T) {
+	for want, change := range map[string]func(m *Model){
+		"metadata.labels: there are 65 labels": func(m *Model) { m.Metadata.Labels = numbered(65, "x") },
+		"metadata.labels.k0: a label's name":   func(m *Model) { m.Metadata.Labels = map[string]string{"k0": strings.Repeat("x", 254)} },
+		"match.headers: there are 33 headers":  func(m *Model) { m.Spec.Match.Headers = numbered(33, "x") },
+		"unit.from: there are 9 selectors": func(m *Model) {
+			for i := range 9 {
+				m.Spec.Unit.From = append(m.Spec.Unit.From[:i:i], Selector(fmt.Sprintf("cookie:c%d", i)))
+			}
+		},
+		"segments: there are 9 segments": func(m *Model) { m.Spec.Segments = numbered(9, Selector("cookie:a")) },
+		"versions: there are 65 versions": func(m *Model) {
+			m.Spec.Versions = numbered(65, Version{URL: "http://a"})
+			m.Spec.Live = "k1"
+		},
+		"versions: there is no version":    func(m *Model) { m.Spec.Versions = nil },
+		"metrics: there are 33 metrics":    func(m *Model) { m.Spec.Metrics = make([]Metric, 33) },
+		"metrics: no metric can stop":      func(m *Model) { m.Spec.Metrics = nil; m.Spec.Plan.Steps[2].ABTest.Goal = GoalNoWorse },
+		"metrics: metrics and segments":    func(m *Model) { m.Spec.Metrics = means(15) },
+		"plan.steps: there is no step":     func(m *Model) { m.Spec.Plan.Steps = nil },
+		"plan.steps: there are 33 steps":   func(m *Model) { m.Spec.Plan.Steps = make([]Step, 33) },
+		"plan.steps[0]: the step is empty": func(m *Model) { m.Spec.Plan.Steps[0] = Step{} },
+		"canary.shares: there is no share": func(m *Model) { m.Spec.Plan.Steps[3].Canary.Shares = nil },
+		"canary.shares: there are 33":      func(m *Model) { m.Spec.Plan.Steps[3].Canary.Shares = make([]Share, 33) },
+		"test.deadline: -1ns":              func(m *Model) { m.Spec.Plan.Steps[0].Test.Deadline = -1 },
+		"shadow.share: 0%":                 func(m *Model) { m.Spec.Plan.Steps[1].Shadow.Share = 0 },
+		"shadow.deadline: 0s":              func(m *Model) { m.Spec.Plan.Steps[1].Shadow.Deadline = 0 },
+		"abTest.deadline: 0s":              func(m *Model) { m.Spec.Plan.Steps[2].ABTest.Deadline = 0 },
+		"abTest.hold: -1ns":                func(m *Model) { m.Spec.Plan.Steps[2].ABTest.Hold = -1 },
+		"production.watch: 0s":             func(m *Model) { m.Spec.Plan.Steps[5].Production.Watch = 0 },
+		"production.holdback: with 100%":   func(m *Model) { m.Spec.Plan.Steps[5].Production.Holdback = Whole },
+		"metrics[0].margin: 51pp":          func(m *Model) { m.Spec.Metrics[0].Margin.Value = 51 },
+		"metrics[1].margin: 1x":            func(m *Model) { m.Spec.Metrics[1].Margin.Value = 1 },
+		"metrics[0].margin: 100% is out":   func(m *Model) { m.Spec.Metrics[0] = mean(0, Margin{100, Percent}) },
+		"metrics[0].name: \"\" is":         func(m *Model) { m.Spec.Metrics[0].Name = "" },
+		"kind: \"Suite\" is not":           func(m *Model) { m.Kind = KindSuite },
+		"apiVersion: \"v9\" is not":        func(m *Model) { m.APIVersion = "v9" },
+	} {
+		m := design(t).Clone()
+		change(m)
+		if got := m.Validate().Errors().Error(); !strings.Contains(got, want) {
+			t.Errorf("faults:\n%s\nwant one with %s", got, want)
+		}
+	}
+	m := design(t).Clone()
+	m.Spec.Metrics = append(means(14)[:13], Metric{Name: "d", Source: "json:x", Kind: MetricCategory, Margin: Margin{0.1, Bits}, Role: Guardrail})
+	m.Spec.Plan.Steps[2].ABTest.Goal = GoalNoWorse
+	if bad := m.Validate().Errors(); len(bad) > 0 || len(m.Signals()) != MaxSignals {
+		t.Errorf("%d signals: %v", len(m.Signals()), bad)
+	}
+}
+
+func numbered[T any](n int, v T) map[string]T {
+	out := map[string]T{}
+	for i := range n {
+		out[fmt.Sprintf("k%d", i)] = v
+	}
+	return out
+}
+
+func mean(i int, margin Margin) Metric {
+	return Metric{
+		Name: fmt.Sprintf("m%d", i), Source: Source(fmt.Sprintf("json:v%d", i)), Kind: MetricMean,
+		Direction: Higher, Margin: margin, Role: Guardrail,
+	}
+}
+
+func means(n int) (out []Metric) {
+	for i := range n {
+		out = append(out, mean(i, Margin{5, Percent}))
+	}
+	return out
 }
 
 // Whatever plan is drawn, normalising twice is normalising once, and a valid model stays valid.

@@ -99,7 +99,7 @@ func refuseTokens(tokens token.Tokens) (at *token.Token, remedy, msg string) {
 	flow, row, line := 0, 0, 0
 	var indents []int
 	for _, t := range tokens {
-		switch t.Type {
+		switch t.Type { //nolint:exhaustive // all other tokens are welcome
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
 			return t, "write the value out where it is used", "anchors, aliases and merge keys are not supported"
 		case token.TagType:
