@@ -22,7 +22,8 @@
 // A is the baseline (live), B the candidate. Effects are B minus A, or log of B over A; the caller orients them so
 // that positive is worse. Evidence is the natural logarithm of an e-value: reaching ln(1/alpha) refutes the null
 // hypothesis, at any time and after any number of looks, with error probability at most alpha. alpha lies in (0,1).
-// Counts are float64 so that planning can use expected counts; counts above 1e15 are outside every domain.
+// Counts are float64 so that planning can use expected counts; counts are 0 or between 1e-9
+// and 1e15, others are outside every domain.
 //
 // # Invariants
 //
@@ -76,13 +77,17 @@ func positive(xs ...float64) bool {
 // isAlpha reports whether a can be an error probability.
 func isAlpha(a float64) bool { return a > 0 && a < 1 }
 
-// maxCount bounds counts: integers are exact up to here, and iterations end in time.
-const maxCount = 1e15
+// Counts are 0 or between minCount and maxCount: integers are exact up to here, iterations end in time, and an
+// expected count so small that it stands for nothing does not underflow.
+const (
+	minCount = 1e-9
+	maxCount = 1e15
+)
 
 // isCount reports whether all xs can be (possibly expected, hence fractional) counts.
 func isCount(xs ...float64) bool {
 	for _, x := range xs {
-		if !(x >= 0 && x <= maxCount) {
+		if x != 0 && !(x >= minCount && x <= maxCount) {
 			return false
 		}
 	}
@@ -98,6 +103,9 @@ func notNegative(xs ...float64) bool {
 	}
 	return true
 }
+
+// isShare reports whether x can be the probability of an arm or a category, not vanishing.
+func isShare(x float64) bool { return x >= 1e-100 && x < 1 }
 
 // isShape reports whether all xs can be shape parameters of a Beta, Gamma or Student distribution.
 func isShape(xs ...float64) bool {

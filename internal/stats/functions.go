@@ -31,7 +31,7 @@ func Functions() []Function {
 		{"gaussian_effect", "effect d with standard error se (alpha; prior_mean, prior_sd): posterior, losses, interval", call(callGaussian)},
 		{"robbins", "sum s with variance v (alpha; rho or v_opt): normal-mixture evidence and boundaries", call(callRobbins)},
 		{"asymp_cs_mean", "mean of n values with variance var (t_opt, alpha): asymptotic confidence sequence", call(callAsymp)},
-		{"strat_diff_cs", "strata [nA,meanA,varA,nB,meanB,varB] (w_opt, alpha): stratified difference of means", call(callStratDiff)},
+		{"strat_diff_cs", "strata [nA,meanA,varA,nB,meanB,varB] (w_opt, alpha): stratified difference of means", call(callStratDiff)}, //nolint:misspell // the published name
 		{"msprt", "estimate d with variance V (tau2, alpha): mixture sequential probability ratio test", call(callMSPRT)},
 		{"bernoulli_cs", "k events in n trials (alpha): exact time-uniform confidence sequence", call(callBernoulli)},
 		{"label_e", "events kA, kB at share rho (c): label e-value in closed form", call(callLabelE)},

@@ -120,10 +120,8 @@ func betaIncUniform(a, b, x, y float64) float64 {
 	dev := deviance(a, n*x) + deviance(b, n*y)
 	eta := math.Copysign(math.Sqrt(2*dev/n), t)
 	u := t / (p * q)
-	c0 := 0.0
-	if math.Abs(u) < 1e-3 { // the two poles cancel: use the series of c0 in u
-		c0 = ((q-p)/3 + u*((q-p)*(q-p)/6-(1-3*p*q)/4)) / s
-	} else {
+	c0 := ((q-p)/3 + u*((q-p)*(q-p)/6-(1-3*p*q)/4)) / s // its series in u, where the two poles cancel
+	if math.Abs(u) >= 1e-3 {
 		c0 = 1/eta - s/t
 	}
 	r := 0.5*math.Erfc(-eta*math.Sqrt(n/2)) + math.Exp(-dev-halfLn2Pi)/math.Sqrt(n)*c0

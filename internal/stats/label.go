@@ -33,11 +33,11 @@ type Label struct {
 type labelCell struct{ k, logit float64 } // events of both arms; ln(rho/(1-rho))
 
 // NewLabel prepares the evidence of strata under a prior of standard deviation sigma on the log rate ratio (0.5 suits
-// errors, 0.3 latency exceedances and classes). It needs 0 < sigma <= 10, shares in [0,1] and counts >= 0, and no event of an
+// errors, 0.3 latency exceedances and classes). It needs 0.001 <= sigma <= 10, shares in [0,1] and counts >= 0, and no event of an
 // arm that got nobody; otherwise [ErrDomain]. No event at all is fine: all evidence is 0 then.
 func NewLabel(strata []LabelStratum, sigma float64) (Label, error) {
-	if !(sigma > 0 && sigma <= 10) {
-		return Label{}, domain("NewLabel", "sigma=%g, want 0 < sigma <= 10", sigma)
+	if !(sigma >= 1e-3 && sigma <= 10) {
+		return Label{}, domain("NewLabel", "sigma=%g, want 0.001 <= sigma <= 10", sigma)
 	}
 	l := Label{sigma: sigma, cells: make([]labelCell, 0, len(strata))}
 	for i, s := range strata {
@@ -189,10 +189,10 @@ func LabelStrata(strata []LabelStratum, sigma, alpha float64, d0 []float64) (Lab
 //
 //	ln E = lnB(c rho + kB, c(1-rho) + kA) - lnB(c rho, c(1-rho)) - kB ln rho - kA ln(1-rho).
 //
-// kA, kB >= 0, 0 < rho < 1, 1e-6 <= c <= 1e15, otherwise [ErrDomain]. Computed as a difference of deviances: absolute error about
+// kA, kB >= 0, 1e-100 <= rho < 1, 1e-6 <= c <= 1e15, otherwise [ErrDomain]. Computed as a difference of deviances: absolute error about
 // 1e-11 at 1e9 events. It equals the two-sided beta-binomial mixture of Howard & Ramdas.
 func LabelE(kA, kB, rho, c float64) (float64, error) {
-	if !isCount(kA, kB) || !(rho > 0 && rho < 1) || !isShape(c) {
+	if !isCount(kA, kB) || !isShare(rho) || !isShape(c) {
 		return 0, domain("LabelE", "kA=%g kB=%g rho=%g c=%g", kA, kB, rho, c)
 	}
 	return lnLabelE(kA, kB, rho, c), nil

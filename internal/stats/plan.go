@@ -43,37 +43,36 @@ func UnitsNoWorseInPoints(p, margin, share, alpha float64) (float64, error) {
 // Domain and errors as there.
 func UnitsEventNoWorse(p, margin, share, alpha float64) (float64, error) {
 	byBounds, err := UnitsNoWorseInPoints(p, margin, share, alpha/2)
-	if p == 0 || (err != nil && !errors.Is(err, ErrUndefined)) {
+	if p == 0 || errors.Is(err, ErrDomain) {
 		return byBounds, err
 	}
 	m, errMix := VarianceMixture(p * (1 - p))
-	if errMix != nil {
+	if errMix != nil { // p too small for a variance: the bounds alone
 		return byBounds, err
 	}
 	byMixture, errMix := UnitsMixture(m, 0, margin, p*(1-p), share, alpha/2, Below)
-	if errMix != nil {
+	switch byMixture = math.Max(byMixture, math.Ceil(10/p/math.Min(share, 1-share))); {
+	case errMix != nil || byMixture > planLimit:
 		return byBounds, err
+	case err != nil:
+		return byMixture, nil //nolint:nilerr // only the bounds are out of reach, the mixture is not
 	}
-	byMixture = math.Max(byMixture, math.Ceil(10/p/math.Min(share, 1-share)))
-	if err != nil || byMixture < byBounds {
-		return byMixture, nil
-	}
-	return byBounds, nil
+	return math.Min(byBounds, byMixture), nil
 }
 
 // EventsLabel forecasts how many events (both arms together) the label engine needs to show that the log rate ratio lies on the given side of d0 when
 // it is d in truth: the smallest number whose expected labels reach ln(1/alpha) at share rho and prior sigma. Because a sequential test decides at the first of
 // many chances, about six releases in ten have decided by then; the median is a tenth to a third earlier. Units
-// are events/(p (1-rho) + p e^d rho) at live's incidence p. Finite d on the right side of finite d0, rho, alpha in (0,1), 0 < sigma <= 10, otherwise
+// are events/(p (1-rho) + p e^d rho) at live's incidence p. Finite d on the right side of finite d0, rho, alpha in (0,1), 0.001 <= sigma <= 10, otherwise
 // [ErrDomain]; above 1e12 events [ErrUndefined].
 func EventsLabel(d, d0, rho, sigma, alpha float64, side Side) (float64, error) {
 	const where = "EventsLabel"
-	if !finite(d, d0) || !(rho > 0 && rho < 1) || !(sigma > 0 && sigma <= 10) || !isAlpha(alpha) || !side.reached(d, d0) {
+	if !finite(d, d0) || !(rho > 0 && rho < 1) || !(sigma >= 1e-3 && sigma <= 10) || !isAlpha(alpha) || !side.reached(d, d0) {
 		return 0, domain(where, "d=%g d0=%g rho=%g sigma=%g alpha=%g side=%d", d, d0, rho, sigma, alpha, side)
 	}
 	theta := logistic(d + math.Log(rho) - math.Log1p(-rho))
 	n, found := smallestCount(1, planLimit, func(n float64) bool {
-		l, err := NewLabel([]LabelStratum{{KA: n * (1 - theta), KB: n * theta, Rho: rho}}, sigma)
+		l, err := NewLabel([]LabelStratum{{KA: expected(n * (1 - theta)), KB: expected(n * theta), Rho: rho}}, sigma)
 		if err != nil {
 			return false
 		}
@@ -86,6 +85,14 @@ func EventsLabel(d, d0, rho, sigma, alpha float64, side Side) (float64, error) {
 		return 0, undefined(where, "more than 1e12 events")
 	}
 	return n, nil
+}
+
+// expected makes a vanishing expected count zero.
+func expected(k float64) float64 {
+	if k < minCount {
+		return 0
+	}
+	return k
 }
 
 func (s Side) reached(d, d0 float64) bool {

@@ -26,7 +26,7 @@ func PoissonRates(kA, tA, kB, tB, ratio0 float64) (PoissonComparison, error) {
 	odds, share := tB/tA*ratio0, tB/tA
 	b := binomial{n, odds / (1 + odds), 1 / (1 + odds)}
 	rho := share / (1 + share)
-	if !(b.p > 0 && b.q > 0 && rho > 0 && rho < 1) || math.IsInf(odds, 1) {
+	if !isShare(b.p) || !isShare(b.q) || !isShare(rho) {
 		return PoissonComparison{}, domain(where, "exposures too far apart: %g and %g", tA, tB)
 	}
 	r := PoissonComparison{HasRatio: true, Ratio: math.Inf(1)}

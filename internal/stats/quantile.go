@@ -11,10 +11,10 @@ import (
 //
 // The quantile lies in [X_(lo), X_(hi+1)], order statistics counted from 1; lo = 0 is -Inf, hi = n is +Inf. In a histogram take
 // the lower edge of the bucket that holds rank lo and the upper edge of the one with rank hi+1. Howard & Ramdas 2022, beta-binomial
-// mixture; c = 100 suits p50-p95, 1000 p99 and beyond. Whole n, 0 < p < 1, alpha in (0,1), 1e-6 <= c <= 1e15, otherwise [ErrDomain];
+// mixture; c = 100 suits p50-p95, 1000 p99 and beyond. Whole n, 1e-100 <= p < 1, alpha in (0,1), 1e-6 <= c <= 1e15, otherwise [ErrDomain];
 // n = 0 is [ErrUndefined].
 func QuantileRanks(n, p, alpha, c float64) (lo, hi float64, err error) {
-	if !isCount(n) || n != math.Floor(n) || !(p > 0 && p < 1) || !isAlpha(alpha) || !isShape(c) {
+	if !isCount(n) || n != math.Floor(n) || !isShare(p) || !isAlpha(alpha) || !isShape(c) {
 		return 0, 0, domain("QuantileRanks", "n=%g p=%g alpha=%g c=%g", n, p, alpha, c)
 	}
 	if n == 0 {
