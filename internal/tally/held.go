@@ -225,6 +225,7 @@ func (t *Tally) hold(x *release.Exposure, bin int, segs uint64) {
 	}
 	e := &t.held.all[i]
 	before := *e
+	e.arm = x.Arm // an entry that the copy made first knows only live's
 	e.flags |= hasExposure
 	if x.Flags&release.FlagPerRequest != 0 {
 		e.flags |= isSingle
