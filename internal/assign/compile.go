@@ -124,13 +124,10 @@ func (r *Routes) Model(name string) *Route {
 // Assign draws everything for one unit. It doesn't allocate for units of ordinary length.
 func (r *Route) Assign(unit []byte) Assignment {
 	var a Assignment
-	switch {
-	case r.wouldBe != nil && !(r.wouldBe.only && r.serve.only):
+	if r.wouldBe != nil { // one hash for both
 		h := Hash(r.Salt, unit)
 		a.Arm, a.Counted = r.serve.ArmOf(h), r.wouldBe.ArmOf(h)
-	case r.wouldBe != nil:
-		a.Arm, a.Counted = r.serve.arms[0], r.wouldBe.arms[0]
-	default:
+	} else {
 		a.Arm = r.serve.Arm(unit)
 		a.Counted = a.Arm
 	}

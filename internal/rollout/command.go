@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"sluice.dev/sluice/internal/release"
@@ -131,10 +132,10 @@ func doResume(t *turn, c Command) {
 	}
 	m := t.mark()
 	reason := c.Reason
-	switch t.s.Pause.Cause {
-	case ByUndecided:
+	if t.s.Pause.Cause == ByUndecided {
 		t.s.Clock = Clock{Tick: t.s.Clock.Tick}
-	case ByHarm:
+	}
+	if t.s.Pause.Cause == ByHarm {
 		reason += " (the harm shown by " + list(t.s.Harmed) + " is accepted)"
 	}
 	t.s.Phase, t.s.Pause = t.s.Pause.Phase, nil
@@ -162,8 +163,8 @@ func refuseRetry(s *State, _ Command) *release.Error {
 		return release.Conflict("", "harm was shown, and trying again does not make it unseen").Fix("resume accepts it on record, abort takes the candidate back")
 	case s.Pause.Cause == ByPerson || s.Pause.Cause == ByPlan:
 		return release.Conflict("", "it waits for a person, nothing has failed: %s", s.Pause.Reason)
-	case len(s.Strata) > 0 && s.Strata[len(s.Strata)-1].Epoch >= 255:
-		return release.Conflict("", "it was tried 255 times").Fix("start a new release")
+	case len(s.Strata) > 0 && s.Strata[len(s.Strata)-1].Epoch == math.MaxUint8:
+		return release.Conflict("", "it was tried %d times", math.MaxUint8).Fix("start a new release")
 	}
 	return refuseCrowd(s)
 }

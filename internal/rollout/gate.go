@@ -43,6 +43,8 @@ func (s *State) gate(a *judge.Assessment) gate {
 		s.gatePause(&g)
 	case release.StepProduction:
 		s.gateProduction(&g, a)
+	case release.StepOptimize:
+		g.wait("a person: it never ends by itself")
 	}
 	return g
 }
@@ -81,7 +83,7 @@ func (s *State) gateShadow(g *gate, a *judge.Assessment) {
 
 func (s *State) gateABTest(g *gate, a *judge.Assessment) {
 	step := s.present().ABTest
-	s.needTime(g, "minimum", s.Clock.Step, time.Duration(step.Hold))
+	s.needTime(g, "minimum", s.Clock.Step, hold(s.present()))
 	s.needBaseline(g)
 	if !s.needAssessment(g, a) {
 		return

@@ -75,12 +75,12 @@ func needsDeadline(k release.StepKind) bool {
 // stages lists the candidate's shares that a step serves, in order; none if it serves no other share
 // than before.
 func stages(step release.Step) []release.Share {
-	switch step.Kind() {
-	case release.StepABTest:
+	switch {
+	case step.ABTest != nil:
 		return []release.Share{step.ABTest.Share}
-	case release.StepCanary:
+	case step.Canary != nil:
 		return step.Canary.Shares
-	case release.StepProduction:
+	case step.Production != nil:
 		return []release.Share{release.Whole - min(step.Production.Holdback, release.Whole)}
 	}
 	return nil
@@ -88,39 +88,40 @@ func stages(step release.Step) []release.Share {
 
 // deadline of a step (canary: of each share); 0 if it has none.
 func deadline(step release.Step) time.Duration {
-	switch step.Kind() {
-	case release.StepTest:
+	switch {
+	case step.Test != nil:
 		return orElse(step.Test.Deadline, release.DefaultTestDeadline)
-	case release.StepShadow:
+	case step.Shadow != nil:
 		return time.Duration(step.Shadow.Deadline)
-	case release.StepABTest:
+	case step.ABTest != nil:
 		return time.Duration(step.ABTest.Deadline)
-	case release.StepCanary:
+	case step.Canary != nil:
 		return time.Duration(step.Canary.Deadline)
 	}
 	return 0
 }
 
-// hold is how long a step (canary: each share) must at least be served before it may pass.
+// hold is how long a step (canary: each share) must at least be served before it may pass. The file's
+// defaults are written out when the model is frozen.
 func hold(step release.Step) time.Duration {
-	switch step.Kind() {
-	case release.StepABTest:
+	switch {
+	case step.ABTest != nil:
 		return time.Duration(step.ABTest.Hold)
-	case release.StepCanary:
-		return orElse(step.Canary.Hold, release.DefaultHold)
-	case release.StepPause:
+	case step.Canary != nil:
+		return time.Duration(step.Canary.Hold)
+	case step.Pause != nil:
 		return time.Duration(step.Pause.Duration)
-	case release.StepProduction:
+	case step.Production != nil:
 		return time.Duration(step.Production.Watch)
 	}
 	return 0
 }
 
 func onUndecided(step release.Step) release.OnUndecided {
-	switch step.Kind() {
-	case release.StepABTest:
+	switch {
+	case step.ABTest != nil:
 		return step.ABTest.OnUndecided
-	case release.StepCanary:
+	case step.Canary != nil:
 		return step.Canary.OnUndecided
 	}
 	return release.UndecidedPause
