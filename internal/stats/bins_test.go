@@ -206,6 +206,8 @@ func TestReadyGate(t *testing.T) {
 		}
 		return a
 	}
+	short := even(20, 5, 1)
+	short.N[0], short.Y[0] = 0, 0
 	heavy := even(30, 1, 0.5)
 	heavy.N[0] = 1000
 	for name, tc := range map[string]struct {
@@ -216,6 +218,8 @@ func TestReadyGate(t *testing.T) {
 		"20 equal bins":         {even(20, 5, 1), even(20, 9, 1), false, true},
 		"19 equal bins":         {even(19, 5, 1), even(19, 9, 1), false, false},
 		"one heavy live user":   {heavy, even(30, 5, 1), false, false},
+		"19 live bins":          {short, even(20, 9, 1), false, false},
+		"19 candidate bins":     {even(20, 9, 1), short, false, false},
 		"one heavy user":        {even(30, 5, 1), heavy, false, false},
 		"event in 10 bins":      {some(10), some(10), true, true},
 		"event in 9 bins":       {some(10), some(9), true, false},
