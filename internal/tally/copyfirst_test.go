@@ -22,7 +22,7 @@ spec:
   metrics:
     - {name: errors, source: error, margin: 1pp, role: guardrail, window: 1s}
     - {name: right, source: "agree(json:d, feedback:o)", window: 1s, direction: higher, margin: 1pp, role: objective}
-  plan: {steps: [{shadow: {share: 100%, until: {pairs: 1}, deadline: 1h}}, {abTest: {share: 50%, deadline: 1h, hold: 1s}}]}
+  plan: {steps: [{shadow: {share: 100%, until: {pairs: 1}, deadline: 1h}}, {abTest: {share: 50%, deadline: 1h, hold: 1s}}, {production: {watch: 1h}}]}
 `))
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)

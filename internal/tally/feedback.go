@@ -67,7 +67,7 @@ func (t *Tally) tell(m *metric, f *release.Feedback, bin int, v uint64) {
 		return
 	}
 	before := *e
-	e.arm = f.Arm // an entry that the copy made first knows only live's
+	e.claim(f.Arm)
 	if f.Kind == release.ExposureServe {
 		e.flags |= isServed
 	}

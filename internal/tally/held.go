@@ -14,6 +14,7 @@ const (
 	isServed                      // counts for segments
 	hadOutcome                    // a request without unit: its outcome was counted
 	isCopySide                    // half pairs: the half that is there is the copy's
+	armKnown                      // arm is the unit's; an entry that a copy made doesn't know it yet
 )
 
 // entry is what is held under one exposure id until its outcome, or the other half of its pair, is
@@ -225,7 +226,7 @@ func (t *Tally) hold(x *release.Exposure, bin int, segs uint64) {
 	}
 	e := &t.held.all[i]
 	before := *e
-	e.arm = x.Arm // an entry that the copy made first knows only live's
+	e.claim(x.Arm)
 	e.flags |= hasExposure
 	if x.Flags&release.FlagPerRequest != 0 {
 		e.flags |= isSingle
@@ -236,6 +237,15 @@ func (t *Tally) hold(x *release.Exposure, bin int, segs uint64) {
 	}
 	t.keepAnswers(i, x, 1)
 	t.scorePair(i, &before)
+}
+
+// claim says which arm the unit is on. The first who knows is believed: the copy of a request may be
+// recorded before the request itself and knows nothing of it.
+func (e *entry) claim(arm uint8) {
+	if e.flags&armKnown == 0 {
+		e.arm = arm
+		e.flags |= armKnown
+	}
 }
 
 // keepAnswers stores what the answer says for each agree metric; side 1 is the arm's, 2 the copy's.

@@ -52,6 +52,7 @@ type twinHeld struct {
 	exposed     int64
 	stratum     uint16
 	epoch, arm  uint8
+	armKnown    bool
 	bin         int
 	exposure    bool
 	mirrored    bool
@@ -394,6 +395,12 @@ func (w *twin) heldOf(id, unit uint64, exposed int64, stratum uint16, epoch, arm
 	return h
 }
 
+func (h *twinHeld) claim(arm uint8) {
+	if !h.armKnown {
+		h.arm, h.armKnown = arm, true
+	}
+}
+
 func (w *twin) holdAnswer(e release.Exposure, isCopy bool) {
 	arm := e.Arm
 	if isCopy {
@@ -402,6 +409,9 @@ func (w *twin) holdAnswer(e release.Exposure, isCopy bool) {
 	h := w.heldOf(e.ID, e.Unit, e.Time, e.Stratum, e.Epoch, arm, int(e.Bin))
 	if h == nil || isCopy && h.mirrored || !isCopy && h.exposure {
 		return
+	}
+	if !isCopy {
+		h.claim(arm)
 	}
 	to := h.answer
 	if isCopy {
@@ -459,6 +469,7 @@ func (w *twin) feedback(f release.Feedback) {
 		if _, again := h.told[m.Name]; again {
 			continue
 		}
+		h.claim(f.Arm)
 		h.told[m.Name], h.text[m.Name] = v, w.textOf(f.Value)
 		w.score(h)
 	}
