@@ -194,6 +194,11 @@ func TestR6CategoryDriftIsStatsCategoryDrift(t *testing.T) {
 	if !ok || math.Abs(e.d-want.Bits) > 1e-12 || math.Abs(e.v-want.V) > 1e-9*want.V {
 		t.Errorf("drift %v, stats.CategoryDrift %+v", e, want)
 	}
+	// The same users answer the same way in a second stratum: nothing new was learnt, the variance must stay.
+	d.add(s.Arms[0].Metrics[0].Category, s.Arms[1].Metrics[0].Category)
+	if twice, ok := d.effect(); !ok || math.Abs(twice.d-e.d) > 1e-12 || math.Abs(twice.v-e.v) > 1e-9*e.v {
+		t.Errorf("a stratum twice gives %v, once %v", twice, e)
+	}
 }
 
 func TestR6CategoryDoesNotDependOnShare(t *testing.T) {

@@ -197,6 +197,28 @@ func TestR1EpochsWeighAsStated(t *testing.T) {
 	if !a.Harm {
 		t.Error("40 first events to none in a fresh epoch are harm")
 	}
+	if x := a.Memory.Sup["errors/1/long"]; x > 0 {
+		t.Errorf("units that had an event in epoch 1 were counted again in the release-long process: %v", x)
+	}
+}
+
+func TestR5HarmBeginsAtOneOverAlpha(t *testing.T) {
+	m := errorsMetric()
+	m.Tolerate = release.Margin{Unit: release.Points}
+	look := func(k uint64) Assessment {
+		w := eventWorld([]Stratum{half(1)}, [][]eventCounts{{{n: 1}, {first: k, n: 1}}})
+		return Assess(w.input(model(m), frozen("errors", eventBaseline(0.01)), release.StepABTest, Memory{}))
+	}
+	for k := uint64(1); k < 40; k++ {
+		l, err := stats.NewLabel([]stats.LabelStratum{{KB: float64(k), Rho: 0.5}}, 0.5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := math.Exp(l.LnAbove(0))*0.5*0.75 >= 20 // half of alpha to the users, 3/4 of it to the first process
+		if got := look(k).Harm; got != want {
+			t.Errorf("%d first events to none: harm %v, want %v", k, got, want)
+		}
+	}
 }
 
 func TestR1ReleaseLongStopsWhereTheShareFalls(t *testing.T) {
@@ -223,6 +245,15 @@ func TestR4ToleratedHarmIsNoHarm(t *testing.T) {
 	a := Assess(w.input(model(errorsMetric()), frozen("errors", eventBaseline(0.0002)), release.StepABTest, Memory{}))
 	if v := a.Verdicts[0]; a.Harm || !v.NoWorse {
 		t.Errorf("tolerated difference: harm %v, no worse %v (%s)", a.Harm, v.NoWorse, v.Reason)
+	}
+	// Live has no event at all: a ratio to nothing says nothing, only the mirror of bounds may speak.
+	w = eventWorld([]Stratum{half(1)}, [][]eventCounts{{
+		{closed: 50000, n: 100},
+		{first: 60, closed: 50000, with: 60, n: 100, y: 0.06},
+	}})
+	a = Assess(w.input(model(errorsMetric()), frozen("errors", eventBaseline(0.0002)), release.StepABTest, Memory{}))
+	if v := a.Verdicts[0]; a.Harm || !v.NoWorse {
+		t.Errorf("0 to .12 %%, .25 points tolerated: harm %v (%s) %v", a.Harm, v.Reason, a.Memory.Sup)
 	}
 	// 1 % -> 3 % is not.
 	w = eventWorld([]Stratum{half(1)}, [][]eventCounts{{

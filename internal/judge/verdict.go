@@ -17,7 +17,8 @@ const (
 	TooFewUnit State = "tooFewUnits" // too few independent users behind the observations
 )
 
-// Arm is one side of a comparison. Value is in the metric's own unit: a rate 0..1 for events and
+// Arm is one side of a comparison. Exposures are the observations of the metric over all strata that are judged, Units
+// those of the present stratum. Value is in the metric's own unit: a rate 0..1 for events and
 // proportions, milliseconds for latency (the declared quantile), bits of entropy for categories.
 type Arm struct {
 	Value     float64 `json:"value"`
@@ -38,7 +39,8 @@ type Verdict struct {
 	Better    bool               `json:"better"`  // holds now
 	Live      Arm                `json:"live"`
 	Candidate Arm                `json:"candidate"`
-	// Estimate and the interval Lo..Hi are candidate minus live, in Unit, positive = larger value.
+	// Estimate and the interval Lo..Hi are candidate minus live, in Unit, positive = larger value. In the unit "x" they
+	// are candidate over live: 1 is no difference. Level 0: there is no interval yet, and Lo = Hi = Estimate.
 	Estimate  float64             `json:"estimate"`
 	Lo        float64             `json:"lo"`
 	Hi        float64             `json:"hi"`
