@@ -151,12 +151,18 @@ func (a *App) startPublisher(spec release.ConfigSpec) *ingest.Publisher {
 	p := ingest.NewPublisher(ingest.Options{
 		Log: &telemetryLog{store: a.store, records: a.records}, Producer: "gateway-1", Incarnation: randomNumber(),
 		Logger: a.o.Log, Ring: spec.Telemetry.Ring / release.Partitions,
+		SpoolDir: spoolDir(spec), SpoolBytes: int64(spec.Telemetry.SpoolSize),
 	})
-	a.background("telemetry", func(ctx context.Context) error {
-		p.Run(ctx, 5*time.Second)
-		return nil
-	})
+	a.background("telemetry", func(ctx context.Context) error { return p.Run(ctx, 5*time.Second) })
 	return p
+}
+
+// spoolDir is where telemetry waits for a store that is away.
+func spoolDir(spec release.ConfigSpec) string {
+	if spec.Telemetry.SpoolDir != "" {
+		return spec.Telemetry.SpoolDir
+	}
+	return filepath.Join(spec.DataDir, "spool")
 }
 
 // snapshotEvery bounds how much of the log is folded again after a crash.

@@ -36,7 +36,7 @@ func (l *telemetryLog) Read(ctx context.Context, partition int, after uint64) it
 			if errors.Is(err, store.ErrGap) {
 				err = errors.Join(ingest.ErrGap, err)
 			}
-			if !yield(ingest.Entry{Seq: uint64(r.Seq), Data: r.Data}, err) {
+			if !yield(ingest.Entry{Seq: uint64(r.Seq), Data: r.Data, Time: r.Time}, err) {
 				return
 			}
 		}
@@ -67,8 +67,7 @@ func (l *telemetryLog) PutSnapshot(ctx context.Context, partition int, data []by
 	return uint64(revision), err
 }
 
-// Release implements ingest.Source. One that can't be read now is not known now: the folder asks again.
-func (l *telemetryLog) Release(ctx context.Context, key release.ModelKey, number uint32) (*release.Model, int, bool) {
-	m, arms, ok, err := l.records.Counted(ctx, key, number)
-	return m, arms, ok && err == nil
+// Release implements ingest.Source.
+func (l *telemetryLog) Release(ctx context.Context, key release.ModelKey, number uint32) (*release.Model, int, bool, error) {
+	return l.records.Counted(ctx, key, number)
 }

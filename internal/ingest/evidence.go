@@ -47,19 +47,18 @@ func (f *Folder) View(model string, number uint32, now time.Time) Evidence {
 	changed, known := false, false
 	for i, p := range f.parts {
 		p.mu.Lock()
-		if out.Gap == "" {
-			out.Gap = p.gap
-		}
-		if t := p.tallies[id]; t != nil {
+		if x := p.tallies[id]; x != nil {
 			known = true
-			if e.seqs[i] != t.Seq() {
-				e.cache.Add(t)
-				e.seqs[i], changed = t.Seq(), true
+			if out.Gap == "" {
+				out.Gap = x.now()
 			}
-			a := p.exposed[id]
-			count += a.count
-			if a.last.After(e.recent) {
-				e.recent = a.last
+			if e.seqs[i] != x.tally.Seq() {
+				e.cache.Add(x.tally)
+				e.seqs[i], changed = x.tally.Seq(), true
+			}
+			count += x.count
+			if x.last.After(e.recent) {
+				e.recent = x.last
 			}
 		}
 		p.mu.Unlock()
@@ -88,24 +87,30 @@ func newUnits(v *tally.View) (n uint64) {
 	return n
 }
 
-// Final returns the snapshots of a release's tallies, by partition, and forgets them: the release has
-// ended. Partitions without any have none. Calling it again returns nothing.
+// Final returns the snapshots of a release's tallies, by partition: what is kept of a release that has
+// ended. Partitions without any have none.
 func (f *Folder) Final(_ context.Context, model string, number uint32) (map[int][]byte, error) {
 	id := ID{release.ModelKeyOf(model), number}
 	out := map[int][]byte{}
 	for i, p := range f.parts {
-		p.mu.Lock()
-		if t := p.tallies[id]; t != nil {
-			data, err := t.AppendBinary(nil)
-			if err != nil {
-				p.mu.Unlock()
-				return nil, err
-			}
+		data, err := p.final(id)
+		if err != nil {
+			return nil, err
+		}
+		if data != nil {
 			out[i] = data
 		}
-		p.mu.Unlock()
 	}
 	return out, nil
+}
+
+func (p *folding) final(id ID) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.tallies[id]; x != nil {
+		return x.tally.AppendBinary(nil)
+	}
+	return nil, nil
 }
 
 // Forget drops a release's tallies.
@@ -117,7 +122,6 @@ func (f *Folder) Forget(model string, number uint32) {
 	for _, p := range f.parts {
 		p.mu.Lock()
 		delete(p.tallies, id)
-		delete(p.exposed, id)
 		p.mu.Unlock()
 	}
 }

@@ -2,6 +2,9 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math"
 	"time"
 
 	"sluice.dev/sluice/internal/release"
@@ -26,12 +29,16 @@ type ask struct {
 const acceptTime = 2 * time.Second
 
 // Accept returns nil when all items are durable. Any error means that the application should send all
-// of them again: repeated feedback counts once. Errors are of KindUnavailable.
+// of them again: repeated feedback on an exposure counts once. Errors are of kind unavailable, or
+// invalid when an item can never be stored; then none was.
 func (p *Publisher) Accept(ctx context.Context, items []Feedback) error {
 	ctx, cancel := context.WithTimeout(ctx, acceptTime)
 	defer cancel()
 	var byPartition [release.Partitions][]Feedback
-	for _, f := range items {
+	for i, f := range items {
+		if err := f.check(); err != nil {
+			return release.Invalid("store feedback", "item %d: %v", i, err)
+		}
 		n := release.Partition(f.Feedback.Bin % release.Bins)
 		byPartition[n] = append(byPartition[n], f)
 	}
@@ -48,6 +55,21 @@ func (p *Publisher) Accept(ctx context.Context, items []Feedback) error {
 		}
 	}
 	return await(ctx, asks)
+}
+
+// check says why an item could not be stored: such an item must not take others with it.
+func (f *Feedback) check() error {
+	switch v := &f.Feedback.Value; {
+	case f.Name == "" || len(f.Name) > release.MaxDictLen:
+		return fmt.Errorf("its name has %d bytes, 1 to %d are allowed", len(f.Name), release.MaxDictLen)
+	case v.Kind == release.ValueCategory && f.Text == "":
+		return errors.New("its text is empty")
+	case v.Kind == release.ValueNumber && (math.IsNaN(v.Num) || math.IsInf(v.Num, 0)):
+		return errors.New("its value is not a finite number")
+	case v.Kind > release.ValueCategory || f.Feedback.Bin >= release.Bins || f.Feedback.Arm >= release.MaxArms:
+		return errors.New("a field is out of its range")
+	}
+	return nil
 }
 
 // Mark writes a mark into every partition's log. It returns nil when all have it; repeating a mark
@@ -128,7 +150,8 @@ func (p *partition) addAsk(b *release.Batch, a *ask) {
 		e := f.Feedback
 		e.Name = p.word(b, f.Name)
 		if e.Value.Kind == release.ValueCategory {
-			e.Value.Cat = p.word(b, f.Text)
+			// The answer that it may be compared with was cut at the same length.
+			e.Value.Cat = p.word(b, release.PeekText(f.Text, false).Text)
 		}
 		b.Feedback = append(b.Feedback, e)
 	}
@@ -137,6 +160,9 @@ func (p *partition) addAsk(b *release.Batch, a *ask) {
 // refuseAsks tells those who came meanwhile that the log is away, so that they don't all wait for
 // their own time to run out.
 func (p *partition) refuseAsks(cause error) {
+	if cause == nil {
+		cause = errors.New("the log is behind")
+	}
 	p.collectAsks()
 	for _, a := range p.pending {
 		a.done <- cause

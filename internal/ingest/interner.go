@@ -1,84 +1,71 @@
 package ingest
 
 import (
-	"maps"
-	"sync"
 	"sync/atomic"
+
+	"github.com/zeebo/xxh3"
 
 	"sluice.dev/sluice/internal/release"
 )
 
-// Bounds of the interner. What lies beyond is counted as one category: its memory must not grow with
-// what strangers send.
+// Sizes of the interner: what one process holds of texts at most, whatever strangers send.
 const (
-	maxCategories = 256     // per signal of a model
-	maxInterned   = 1 << 16 // in all
-	overflowText  = "other"
+	internSlots = 1 << 16 // texts that can be found again
+	internProbe = 8       // slots that a text may lie in
+	internIDs   = 1 << 17 // numbers that can be turned back into texts
 )
 
-// Interner numbers the texts of categories. Looking one up is one atomic load and one map access, and
-// allocates nothing; a new one copies the table, which happens a bounded number of times. Safe for
-// concurrent use.
+// Interner lends numbers to the texts of categories, so that an exposure is free of pointers. A number
+// is good until 2^17 younger ones were given out: long enough for an exposure to become part of a
+// batch. Finding a text again costs one hash and allocates nothing; a text that was pushed out by
+// others gets a new number. Safe for concurrent use, without locks.
 type Interner struct {
-	table atomic.Pointer[internTable]
-	mu    sync.Mutex // held by who adds
-	used  map[signalKey]int
+	slots [internSlots]atomic.Pointer[interned]
+	byID  [internIDs]atomic.Pointer[interned]
+	last  atomic.Uint32
 }
 
-type internTable struct {
-	ids   map[textKey]uint32
-	texts []string // by id; id 0 is the overflow
-}
-
-type signalKey struct {
-	model  release.ModelKey
-	signal int
-}
-
-type textKey struct {
-	signalKey
+type interned struct {
 	text string
+	id   uint32
 }
 
 // NewInterner returns an empty interner.
-func NewInterner() *Interner {
-	i := &Interner{used: map[signalKey]int{}}
-	i.table.Store(&internTable{ids: map[textKey]uint32{}, texts: []string{overflowText}})
-	return i
+func NewInterner() *Interner { return &Interner{} }
+
+// Category returns a number for a text. The number says nothing about model and signal: the same text
+// may share one.
+func (t *Interner) Category(_ release.ModelKey, _ int, text []byte) uint32 {
+	h := xxh3.Hash(text)
+	free := -1
+	for i := range internProbe {
+		at := int(h+uint64(i)) & (internSlots - 1)
+		e := t.slots[at].Load()
+		if e == nil {
+			free = at
+			break
+		}
+		if e.text == string(text) && t.alive(e) {
+			return e.id
+		}
+	}
+	if free < 0 {
+		free = int(h+h>>32%internProbe) & (internSlots - 1) // all taken: one of them makes room
+	}
+	e := &interned{text: string(text), id: t.last.Add(1)}
+	t.byID[e.id%internIDs].Store(e)
+	t.slots[free].Store(e)
+	return e.id
 }
 
-// Category returns the number of a text of a model's signal.
-func (i *Interner) Category(model release.ModelKey, signal int, text []byte) uint32 {
-	k := signalKey{model, signal}
-	if id, ok := i.table.Load().ids[textKey{k, string(text)}]; ok {
-		return id
-	}
-	return i.add(textKey{k, string(text)})
-}
+// alive says whether the entry's number still leads to it, with some way to go before it won't.
+func (t *Interner) alive(e *interned) bool { return t.last.Load()-e.id < internIDs/2 }
 
-func (i *Interner) add(k textKey) uint32 {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	old := i.table.Load()
-	if id, ok := old.ids[k]; ok {
-		return id
+// text returns the text of a number; ok is false if it is too old.
+func (t *Interner) text(id uint32) (text string, ok bool) {
+	e := t.byID[id%internIDs].Load()
+	if e == nil || e.id != id {
+		return "", false
 	}
-	if i.used[k.signalKey] >= maxCategories || len(old.texts) >= maxInterned {
-		return 0
-	}
-	i.used[k.signalKey]++
-	next := &internTable{ids: maps.Clone(old.ids), texts: append(old.texts[:len(old.texts):len(old.texts)], k.text)}
-	id := uint32(len(old.texts))
-	next.ids[k] = id
-	i.table.Store(next)
-	return id
-}
-
-// text returns the text of a number.
-func (i *Interner) text(id uint32) string {
-	texts := i.table.Load().texts
-	if int(id) >= len(texts) {
-		return overflowText
-	}
-	return texts[id]
+	return e.text, true
 }

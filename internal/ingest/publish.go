@@ -25,8 +25,12 @@ type Options struct {
 	Incarnation uint64 // different after each restart
 	Interner    *Interner
 	Logger      *slog.Logger
-	Ring        int           // exposures per partition that may wait; default 8,192
+	Ring        int           // exposures per partition that may wait in memory; default 8,192
 	Every       time.Duration // between two batches of a partition that have room left; default 100 ms
+	Attempt     time.Duration // that one attempt to store a batch may take; default 5 s
+	Patience    time.Duration // before a batch that the log does not take is spooled; default 1 s
+	SpoolDir    string        // folder for what the log does not take; "": none, the ring is all there is
+	SpoolBytes  int64         // that the spool may hold in all; default 1 GiB
 }
 
 // Publisher brings exposures, feedback and marks into the log. Record and Category never block; the
@@ -40,11 +44,29 @@ type Publisher struct {
 
 // NewPublisher returns a publisher; nothing reaches the log before Run.
 func NewPublisher(o Options) *Publisher {
+	o.defaults()
+	p := &Publisher{o: o}
+	for i := range p.partitions {
+		p.partitions[i] = newPartition(i, o)
+	}
+	return p
+}
+
+func (o *Options) defaults() {
 	if o.Ring <= 0 {
 		o.Ring = 8192
 	}
 	if o.Every <= 0 {
 		o.Every = 100 * time.Millisecond
+	}
+	if o.Attempt <= 0 {
+		o.Attempt = 5 * time.Second
+	}
+	if o.Patience <= 0 {
+		o.Patience = time.Second
+	}
+	if o.SpoolBytes <= 0 {
+		o.SpoolBytes = 1 << 30
 	}
 	if o.Interner == nil {
 		o.Interner = NewInterner()
@@ -52,11 +74,6 @@ func NewPublisher(o Options) *Publisher {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Publisher{o: o}
-	for i := range p.partitions {
-		p.partitions[i] = newPartition(i, o)
-	}
-	return p
 }
 
 // Category numbers the text of a category; see Interner.
@@ -85,29 +102,48 @@ const wakeEvery = release.MaxBatchEvents / 2
 
 // State is how full the publisher is.
 type State struct {
-	Queued   int
-	Capacity int
-	Dropped  uint64
+	Queued   int    // exposures in memory
+	Capacity int    // of them
+	Dropped  uint64 // exposures that found no room
 	Recorded uint64
+	Spooled  int64 // bytes that wait on disk
 }
 
-// State reports how full the publisher is.
+// State reports how full the publisher is. Safe for concurrent use.
 func (p *Publisher) State() State {
 	s := State{Dropped: p.dropped.Load(), Recorded: p.recorded.Load()}
 	for _, part := range p.partitions {
 		s.Capacity += len(part.ring.slots)
 		s.Queued += int(part.ring.tail.Load() - part.taken.Load())
+		s.Dropped += part.lost.Load()
+		s.Spooled += part.spooled.Load()
 	}
 	return s
 }
 
-// Run publishes until ctx ends, and then what is left, for as long as drain allows.
-func (p *Publisher) Run(ctx context.Context, drain time.Duration) {
+// Run publishes until ctx ends, and then what is left, for as long as drain allows; the rest goes to the
+// spool. What an earlier process spooled is sent first. The error is of a spool that can't be opened.
+func (p *Publisher) Run(ctx context.Context, drain time.Duration) error {
+	if p.o.SpoolDir != "" {
+		for i, part := range p.partitions {
+			s, err := openSpool(p.o.SpoolDir, i, p.o.SpoolBytes/release.Partitions)
+			if err != nil {
+				return err
+			}
+			part.spool = s
+			part.spooled.Store(s.size())
+		}
+	}
+	errs := make([]error, len(p.partitions))
 	var wg sync.WaitGroup
-	for _, part := range p.partitions {
-		wg.Go(func() { part.run(ctx, drain) })
+	for i, part := range p.partitions {
+		wg.Go(func() {
+			part.run(ctx, drain)
+			errs[i] = part.spool.close()
+		})
 	}
 	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // partition publishes one partition's telemetry.
@@ -117,7 +153,10 @@ type partition struct {
 	ring   *ring
 	wake   chan struct{}
 	asks   chan *ask
-	taken  atomic.Uint64 // ring.head, for State
+
+	taken   atomic.Uint64 // ring.head, for State
+	lost    atomic.Uint64 // exposures that were taken out of the ring and found no room, for State
+	spooled atomic.Int64  // bytes, for State
 
 	mu    sync.Mutex // held to count a drop
 	drops map[armKey]uint64
@@ -126,21 +165,18 @@ type partition struct {
 	seq      uint64
 	accounts map[armKey]*release.ArmCount
 	buf      []release.Exposure
+	left     []release.Exposure // of buf: taken out of the ring, not yet in a batch
 	batch    release.Batch
 	data     []byte
-	dict     map[uint32]uint32 // interned number -> number in the batch
+	dict     map[uint32]uint32 // interned number -> number in the batch; see noText
 	words    map[string]uint32
+	wordLen  int // bytes of the dictionary
 	pending  []*ask
+	spool    *spool
+	away     error     // why the log did not take a spooled batch
+	retry    time.Time // when it is asked again
+	wait     time.Duration
 }
-
-type armKey struct {
-	model   release.ModelKey
-	release uint32
-	stratum uint16
-	arm     uint8
-}
-
-func keyOf(e *release.Exposure) armKey { return armKey{e.Model, e.Release, e.Stratum, e.Arm} }
 
 func newPartition(n int, o Options) *partition {
 	return &partition{
@@ -159,22 +195,24 @@ func (p *partition) nudge() {
 	}
 }
 
-func (p *partition) drop(e *release.Exposure) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.drops[keyOf(e)]++
-}
-
 // linger is how long feedback waits for company before it is made durable.
 const linger = 5 * time.Millisecond
 
+// run publishes until ctx ends and what is left after it. A batch that is under way when ctx ends has the
+// time of the drain as well.
 func (p *partition) run(ctx context.Context, drain time.Duration) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		pause(work, drain)
+		cancel()
+	})()
 	ticker := time.NewTicker(p.o.Every)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			p.finish(ctx, drain)
+			p.finish(work)
 			return
 		case <-ticker.C:
 		case <-p.wake:
@@ -182,151 +220,138 @@ func (p *partition) run(ctx context.Context, drain time.Duration) {
 			p.pending = append(p.pending, a)
 			pause(ctx, linger)
 		}
-		for p.publish(ctx) {
+		for p.publish(work) && ctx.Err() == nil {
 		}
 	}
 }
 
-// finish publishes what is left after a stop.
-func (p *partition) finish(ctx context.Context, drain time.Duration) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer cancel()
-	for p.publish(ctx) {
+// finish publishes what is left after a stop, until the ring is empty or the time is over; then what
+// is still there is spooled.
+func (p *partition) finish(work context.Context) {
+	p.retry = time.Time{}
+	for more := true; more; {
+		p.publish(work)
+		more = p.backlog() > 0 || len(p.pending) > 0
 	}
+	p.refuseAsks(errors.New("the gateway stops"))
 }
 
-// publish makes and appends one batch, and says whether there is more.
+// backlog is how many exposures wait.
+func (p *partition) backlog() int {
+	return len(p.left) + int(p.ring.tail.Load()-p.ring.head)
+}
+
+// publish makes and stores one batch, if there is anything to tell, and says whether there is enough
+// for another at once.
 func (p *partition) publish(ctx context.Context) bool {
+	p.sendSpooled(ctx)
 	p.collectAsks()
-	b := &p.batch
-	b.Exposures, b.Feedback, b.Marks = b.Exposures[:0], b.Feedback[:0], b.Marks[:0]
-	b.Dict, b.Counts = b.Dict[:0], b.Counts[:0]
-	clear(p.dict)
-	clear(p.words)
-	told := p.takeAsks(b)
-	n := p.ring.take(p.buf[:release.MaxBatchEvents-len(b.Feedback)])
-	p.taken.Store(p.ring.head)
-	for i := range n {
-		p.addExposure(b, &p.buf[i])
+	if p.spool.waiting() {
+		// Batches must arrive in the order of their numbers: new ones go behind the spooled ones, which
+		// can't be called durable.
+		p.refuseAsks(p.away)
 	}
-	p.addDrops()
-	if n == 0 && len(told) == 0 {
+	b := &p.batch
+	told := p.fill(b)
+	if len(b.Exposures) == 0 && len(told) == 0 {
 		return false
 	}
-	p.addCounts(b)
-	err := p.append(ctx, b)
+	err := p.store(ctx, b)
 	for _, a := range told {
 		a.done <- err
 	}
-	return err == nil && (n > 0 || len(p.pending) > 0)
+	return (err == nil || p.spool.waiting()) && (p.backlog() >= wakeEvery || len(p.pending) > 0)
 }
 
-func (p *partition) addExposure(b *release.Batch, e *release.Exposure) {
-	for i := range e.Values[:e.N] {
-		if v := &e.Values[i]; v.Kind == release.ValueCategory {
-			v.Cat = p.local(b, v.Cat)
-		}
-	}
-	b.Exposures = append(b.Exposures, *e)
-	p.account(keyOf(e)).Seen++
-}
-
-// local returns the number of an interned text in this batch's dictionary.
-func (p *partition) local(b *release.Batch, id uint32) uint32 {
-	if n, ok := p.dict[id]; ok {
-		return n
-	}
-	n := p.word(b, p.o.Interner.text(id))
-	p.dict[id] = n
-	return n
-}
-
-func (p *partition) word(b *release.Batch, text string) uint32 {
-	if n, ok := p.words[text]; ok {
-		return n
-	}
-	n := uint32(len(b.Dict))
-	b.Dict = append(b.Dict, text)
-	p.words[text] = n
-	return n
-}
-
-func (p *partition) account(k armKey) *release.ArmCount {
-	c := p.accounts[k]
-	if c == nil {
-		c = &release.ArmCount{Model: k.model, Release: k.release, Stratum: k.stratum, Arm: k.arm}
-		p.accounts[k] = c
-	}
-	return c
-}
-
-// addDrops moves what was dropped since the last batch into the cumulative accounts.
-func (p *partition) addDrops() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for k, n := range p.drops {
-		c := p.account(k)
-		c.Seen += n
-		c.Dropped += n
-		delete(p.drops, k)
-	}
-}
-
-// addCounts tells the accounts of the arms that this batch is about, and of those that lost something:
-// their losses must be known even if nothing of theirs arrives any more.
-func (p *partition) addCounts(b *release.Batch) {
-	about := map[armKey]bool{}
-	for i := range b.Exposures {
-		about[keyOf(&b.Exposures[i])] = true
-	}
-	for k, c := range p.accounts {
-		if (about[k] || c.Dropped > 0) && len(b.Counts) < release.MaxBatchCounts {
-			b.Counts = append(b.Counts, *c)
-		}
-	}
-	if len(p.accounts) > maxAccounts {
-		p.forget(about)
-	}
-}
-
-// maxAccounts bounds the accounts of strata that are over.
-const maxAccounts = 1024
-
-func (p *partition) forget(about map[armKey]bool) {
-	for k := range p.accounts {
-		if !about[k] {
-			delete(p.accounts, k)
-		}
-	}
-}
-
-// append makes the batch durable, trying again with the same id until it is or ctx ends. Only a batch
-// that can never be encoded is given up, and counted.
-func (p *partition) append(ctx context.Context, b *release.Batch) error {
+// store makes the batch durable, or spools it when the log stays away. Its error is nil only if the log
+// has it.
+func (p *partition) store(ctx context.Context, b *release.Batch) error {
 	b.Producer, b.Incarnation, b.Seq = p.o.Producer, p.o.Incarnation, p.seq+1
 	data, err := b.AppendBinary(p.data[:0])
 	p.data = data
 	if err != nil {
 		p.o.Logger.Error("a batch of telemetry can't be encoded and is lost", "partition", p.number, "events", len(b.Exposures), "error", err)
-		for i := range b.Exposures {
-			p.account(keyOf(&b.Exposures[i])).Dropped++
-		}
+		p.lose(b)
 		return err
 	}
 	id := fmt.Sprintf("%s/%x/%d/%d", p.o.Producer, p.o.Incarnation, p.number, b.Seq)
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := p.o.Log.Append(ctx, p.number, id, data)
-		if err == nil {
+	if !p.spool.waiting() {
+		if err = p.append(ctx, id, data); err == nil {
 			p.seq++
+			return nil
+		}
+		p.away = err
+	}
+	if p.spool == nil {
+		p.lose(b) // only at the end: without a spool append tries for ever
+		return p.away
+	}
+	if err := p.spool.put(id, data); err != nil {
+		if !errors.Is(err, errSpoolFull) {
+			p.o.Logger.Error("telemetry can't be spooled and is lost", "partition", p.number, "events", len(b.Exposures), "error", err)
+		}
+		p.lose(b)
+		return errors.Join(p.away, err)
+	}
+	p.seq++
+	p.spooled.Store(p.spool.size())
+	return p.away
+}
+
+// append stores a batch, trying again with the same id: for ever, or until the spool may take it.
+func (p *partition) append(ctx context.Context, id string, data []byte) error {
+	start := time.Now()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := p.attempt(ctx, id, data)
+		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		p.o.Logger.Warn("telemetry can't be stored, trying again", "partition", p.number, "error", err)
+		if p.spool != nil && time.Since(start) >= p.o.Patience {
+			p.o.Logger.Warn("telemetry can't be stored and is spooled", "partition", p.number, "error", err)
+			p.retry, p.wait = time.Now().Add(wait), wait
+			return err
+		}
+		p.o.Logger.Debug("telemetry can't be stored, trying again", "partition", p.number, "error", err)
 		p.refuseAsks(err)
 		pause(ctx, wait)
 	}
+}
+
+func (p *partition) attempt(ctx context.Context, id string, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, p.o.Attempt)
+	defer cancel()
+	return p.o.Log.Append(ctx, p.number, id, data)
+}
+
+// sendSpooled sends spooled batches while the log takes them.
+func (p *partition) sendSpooled(ctx context.Context) {
+	for p.spool.waiting() && !time.Now().Before(p.retry) && p.backlog() < len(p.ring.slots)/2 {
+		id, data, next, err := p.spool.oldest()
+		if err != nil {
+			p.o.Logger.Error("spooled telemetry can't be read and is lost", "partition", p.number, "bytes", p.spool.size(), "error", err)
+			if err := p.spool.clear(); err != nil {
+				p.o.Logger.Error("the spool can't be cut", "partition", p.number, "error", err)
+			}
+			break
+		}
+		if err := p.attempt(ctx, id, data); err != nil {
+			p.away = err
+			p.wait = min(max(2*p.wait, 50*time.Millisecond), 2*time.Second)
+			p.retry = time.Now().Add(p.wait)
+			break
+		}
+		p.wait = 0
+		if err := p.spool.drop(next); err != nil {
+			p.o.Logger.Error("the spool can't be cut", "partition", p.number, "error", err)
+		}
+		if !p.spool.waiting() {
+			p.o.Logger.Info("spooled telemetry is stored", "partition", p.number)
+		}
+	}
+	p.spooled.Store(p.spool.size())
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -88,6 +88,14 @@ func New(cfg Config) (*Tally, error) {
 // Seq returns the number of the last entry of the partition's log that was folded or skipped.
 func (t *Tally) Seq() uint64 { return t.seq }
 
+// LastStratum returns the highest stratum that was seen, 0 before any.
+func (t *Tally) LastStratum() uint16 {
+	if len(t.strata) == 0 {
+		return 0
+	}
+	return t.strata[len(t.strata)-1].id
+}
+
 // LogTime returns the latest time that was seen in the log, in Unix milliseconds.
 func (t *Tally) LogTime() int64 { return t.clock }
 
