@@ -30,7 +30,12 @@ func (w *world) rawUpstream(host string, f func(net.Conn, *bufio.Reader)) {
 			go func() {
 				defer func() { _ = conn.Close() }()
 				r := bufio.NewReader(conn)
-				if _, err := http.ReadRequest(r); err == nil {
+				req, err := http.ReadRequest(r)
+				if err != nil {
+					return
+				}
+				// All of it: a transport that still writes would see the closing before the answer.
+				if _, err := io.Copy(io.Discard, req.Body); err == nil {
 					f(conn, r)
 				}
 			}()
@@ -162,7 +167,7 @@ func TestHundredMegabytes(t *testing.T) {
 			sent <- n
 		}()
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil || resp.StatusCode != 413 || !resp.Close {
+		if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close {
 			t.Errorf("%s: %+v, %v", length, resp, err)
 		}
 		_ = conn.Close()
@@ -217,7 +222,7 @@ func TestFailover(t *testing.T) {
 	fail := map[string]func(*world){
 		"down": func(*world) {},
 		"500": func(w *world) {
-			w.upstream("candidate", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) })
+			w.upstream("candidate", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusInternalServerError) })
 		},
 		"timeout": func(w *world) {
 			w.upstream("candidate", func(_ http.ResponseWriter, r *http.Request) {
@@ -281,7 +286,7 @@ func TestFailover(t *testing.T) {
 	t.Run("a 4xx is an answer", func(t *testing.T) {
 		w := newWorld(t, credit(release.Whole, func(m *assign.RouteSpec) { m.Arms[1].Spec.Failover = true }))
 		w.upstream("live", echo("v1"))
-		w.upstream("candidate", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(422) })
+		w.upstream("candidate", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnprocessableEntity) })
 		if got := w.do("GET", "/credit", "", "X-User-Id", "u"); got.status != 422 {
 			t.Errorf("got %+v", got)
 		}
@@ -347,7 +352,7 @@ func TestBreaker(t *testing.T) {
 		w.upstream("live", echo("v1"))
 		w.upstream("candidate", func(rw http.ResponseWriter, r *http.Request) {
 			if down {
-				rw.WriteHeader(500)
+				rw.WriteHeader(http.StatusInternalServerError)
 				return
 			}
 			echo("v2")(rw, r)

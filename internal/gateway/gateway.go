@@ -215,11 +215,30 @@ func (g *Gateway) caught(w *answer) {
 	g.refuse(w, problemInternal, "")
 }
 
+// Served returns the routes that requests are served from now, nil if there are none: what a gateway
+// reports as its generation. Safe for concurrent use.
+func (g *Gateway) Served() *assign.Routes {
+	if p := g.plan(); p != nil {
+		return p.routes
+	}
+	return nil
+}
+
 // refuse answers with one of the gateway's own errors.
 func (g *Gateway) refuse(w http.ResponseWriter, p problem, detail string) {
 	g.metrics.problems.WithLabelValues(p.kind).Inc()
+	hurry(w)
 	p.write(w, detail)
 }
+
+// hurry bounds how long the server waits for what it has not read of a request's body when the
+// handler returns: net/http reads on, up to 256 KiB, before it reuses the connection. The server
+// itself lifts the deadline for the next request. It returns false if the connection has no deadlines.
+func hurry(w http.ResponseWriter) bool {
+	return http.NewResponseController(w).SetReadDeadline(time.Now().Add(leftoverTime)) == nil
+}
+
+const leftoverTime = 5 * time.Second
 
 // rate lets one log line through per second, so that a fault on each request does not become a
 // fault of the disk.

@@ -88,7 +88,7 @@ func (n *network) transport() *http.Transport {
 func (n *network) serve(t testing.TB, host string, h http.Handler) {
 	t.Helper()
 	l := n.listen(host)
-	s := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	s := NewServer(h, slog.New(slog.DiscardHandler))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close(); <-done })

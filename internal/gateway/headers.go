@@ -169,6 +169,9 @@ func answerHeaders(dst, src http.Header) {
 	for name, values := range src {
 		dst[name] = values
 	}
+	if _, ok := src["Content-Type"]; !ok {
+		dst["Content-Type"] = nil // keeps net/http from guessing one
+	}
 }
 
 // eventStream says whether the answer is a stream of server-sent events.

@@ -190,6 +190,7 @@ func upstreamRequest(ctx context.Context, r *http.Request, v *version, h http.He
 	}
 	switch {
 	case sent != nil:
+		sent.lent = true
 		req.Body, req.ContentLength = sent, r.ContentLength
 	case len(body.bytes()) > 0:
 		req.Body, req.ContentLength = body.reader(), int64(len(body.bytes()))
@@ -235,14 +236,14 @@ func (x *exchange) deliver(try *outcome) (cut bool) {
 	x.first = x.g.now()
 	x.e.Fault, x.e.Status = try.fault, try.status()
 	x.stamp(x.w.Header())
+	if x.sent != nil && !x.sent.finished() {
+		x.w.Header().Set("Connection", "close") // where the body ends can't be known before it is read
+	}
 	if try.resp == nil {
 		x.class = classOf(try)
 		if try.problem.kind == problemGone.kind {
 			x.e.Flags |= release.FlagCancelled
 			return true // nobody listens
-		}
-		if x.sent != nil {
-			x.w.Header().Set("Connection", "close") // the rest of the body was not read
 		}
 		x.g.refuse(x.w, try.problem, "")
 		return false
@@ -260,18 +261,22 @@ func (x *exchange) stamp(h http.Header) {
 	if !x.count {
 		return
 	}
-	t := release.Token{
-		Model: x.e.Model, Release: x.e.Release, Stratum: x.e.Stratum, Epoch: x.e.Epoch, Arm: x.e.Arm,
-		Kind: x.e.Kind, Bin: x.e.Bin, Unit: x.e.Unit, Time: x.e.Time, Nonce: x.e.ID,
-	}
+	t := x.exposureID()
 	h[HeaderID] = []string{string(x.g.opts.Keyring().AppendToken(x.token[:0], &t))}
+}
+
+func (x *exchange) exposureID() release.Token {
+	e := &x.e
+	return release.Token{
+		Model: e.Model, Release: e.Release, Stratum: e.Stratum, Epoch: e.Epoch, Arm: e.Arm,
+		Kind: e.Kind, Bin: e.Bin, Unit: e.Unit, Time: e.Time, Nonce: e.ID,
+	}
 }
 
 // relay copies the upstream's answer to the client as it comes.
 func (x *exchange) relay(try *outcome) (cut bool) {
 	resp, h := try.resp, x.w.Header()
-	answerHeaders(h, resp.Header)
-	x.stamp(h)
+	answerHeaders(h, resp.Header) // none of which is the gateway's own: the stamp stays
 	stream := eventStream(resp.Header)
 	if stream {
 		delete(h, "Content-Length")

@@ -170,7 +170,7 @@ func (x *exchange) read() bool {
 		}
 		x.body = p
 	default:
-		x.sent = &limited{r: x.r.Body, left: limit}
+		x.sent = &limited{r: x.r.Body, left: limit, length: x.r.ContentLength, closed: make(chan struct{})}
 	}
 	x.start = x.g.now()
 	return true
@@ -213,6 +213,7 @@ func (x *exchange) assign() {
 		m.metrics.missing.Inc()
 	case unitTooLong:
 		m.metrics.tooLong.Inc()
+	case unitFound:
 	}
 	if state != unitFound {
 		if m.Unit.Missing != release.MissingPerRequest {
@@ -265,28 +266,44 @@ func (x *exchange) lead(a assign.Assignment) {
 
 // release gives back what the exchange holds. It runs in any case, after a panic too.
 func (x *exchange) release() {
+	x.letGo()
 	x.kept.free()
 	x.body.release()
+}
+
+// letGo ends the reading of a streamed body that the upstream did not want to the end. The server
+// must not return to the connection while the transport still reads from it.
+func (x *exchange) letGo() {
+	if x.sent == nil || x.sent.finished() {
+		return
+	}
+	if bounded := hurry(x.w); bounded && x.sent.lent {
+		<-x.sent.closed
+	}
 }
 
 // bytesOf views a string as bytes, for callees that only read them.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // limited streams a request's body up to a limit and remembers why it ended. The transport reads it
-// from a goroutine of its own, so its state is under a lock.
+// from a goroutine of its own, one read at a time, while the request's goroutine asks how far it came.
 type limited struct {
-	r io.ReadCloser
+	r      io.ReadCloser
+	left   int64 // bytes that may still come; below 0: too many came. The reader's alone
+	length int64 // as announced; -1: not
+	lent   bool  // an upstream was given it, and will close it
 
-	mu   sync.Mutex
-	left int64 // bytes that may still come; below 0: too many came
+	once   sync.Once
+	closed chan struct{}
+
+	mu   sync.Mutex // never held during a read, which may wait for the client for ever
 	read int64
+	eof  bool
 	err  error // the client's fault; nil: none, or none yet
 }
 
 // Read implements io.Reader.
 func (l *limited) Read(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.left < 0 {
 		return 0, errBodyTooLarge
 	}
@@ -298,15 +315,23 @@ func (l *limited) Read(b []byte) (int, error) {
 	if l.left < 0 {
 		n, err = n-1, errBodyTooLarge
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.read += int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF) || l.read == l.length:
+		l.eof = true
+	case err != nil:
 		l.err = err
 	}
 	return n, err
 }
 
 // Close implements io.Closer. The body is the server's to close.
-func (l *limited) Close() error { return nil }
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
 
 // fault returns the error of the client's body, nil if there is none.
 func (l *limited) fault() error {
@@ -326,4 +351,11 @@ func (l *limited) size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return int(l.read)
+}
+
+// finished says whether the client's whole body was read.
+func (l *limited) finished() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.eof
 }

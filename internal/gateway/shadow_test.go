@@ -76,7 +76,7 @@ func TestWire3_5_ShadowHasItsOwnLife(t *testing.T) {
 		begun := time.Now()
 		conn := w.dial(t)
 		go fmt.Fprint(conn, "GET /credit HTTP/1.1\r\nHost: gateway\r\nX-User-Id: u\r\nConnection: close\r\n\r\n")
-		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 200 {
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
 		if since := time.Since(begun); since != 0 {

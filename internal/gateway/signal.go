@@ -72,6 +72,7 @@ func (s *signals) fromAnswer(e *release.Exposure, h http.Header, body []byte, si
 			v = release.PeekJSON(body, sig.spec.Name, sig.Number)
 		case release.SelectHeader:
 			v = release.PeekText(h.Get(sig.spec.Name), sig.Number)
+		case release.SelectCookie, release.SelectQuery: // only requests have them
 		}
 		e.Values[i] = valueOf(v, e.Model, i, sink)
 	}
@@ -86,6 +87,7 @@ func valueOf(v release.Peeked, m release.ModelKey, i int, sink Sink) release.Val
 	case release.ValueCategory:
 		text := unsafe.Slice(unsafe.StringData(v.Text), len(v.Text))
 		return release.Value{Kind: v.Kind, Cat: sink.Category(m, i, text)}
+	case release.ValueNone:
 	}
 	return release.Value{}
 }

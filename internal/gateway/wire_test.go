@@ -29,7 +29,7 @@ func TestWire3_1_StreamIsRelayedAsItComes(t *testing.T) {
 		}
 		w.upstream("live", func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-			rw.WriteHeader(200)
+			rw.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(rw).Flush()
 			for _, e := range events {
 				time.Sleep(10 * time.Second)
@@ -216,7 +216,8 @@ func TestWire3_4_AnswerHeaders(t *testing.T) {
 		rw.Header().Set("Connection", "X-Secret")
 		rw.Header().Set("X-Secret", "s")
 		rw.Header().Set("X-Sluice-Id", "forged")
-		rw.WriteHeader(302)
+		rw.Header()["Content-Type"] = nil // none is added on the way
+		rw.WriteHeader(http.StatusFound)
 		_, _ = io.WriteString(rw, "\x1f\x8b not really gzip")
 	})
 	got := w.do("GET", "/credit", "")
@@ -228,7 +229,7 @@ func TestWire3_4_AnswerHeaders(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got.header.Get(name), want)
 		}
 	}
-	for _, name := range []string{"X-Secret", "X-Sluice-Id"} {
+	for _, name := range []string{"X-Secret", "X-Sluice-Id", "Content-Type"} {
 		if got.header.Get(name) != "" {
 			t.Errorf("%s reached the client", name)
 		}
@@ -272,10 +273,10 @@ func TestWire3_4_AnswersWithoutBodyAndTrailers(t *testing.T) {
 	w.upstream("live", func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.RawQuery {
 		case "204":
-			rw.WriteHeader(204)
+			rw.WriteHeader(http.StatusNoContent)
 		case "304":
 			rw.Header().Set("Etag", `"e"`)
-			rw.WriteHeader(304)
+			rw.WriteHeader(http.StatusNotModified)
 		case "trailer":
 			rw.Header().Set("Trailer", "X-Sum")
 			_, _ = io.WriteString(rw, "body")
@@ -377,7 +378,7 @@ func TestWire3_6_ExpectContinue(t *testing.T) {
 		readUntil(t, conn, "100 Continue\r\n\r\n")
 		fmt.Fprint(conn, "{}")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil || resp.StatusCode != 200 || seen != "{}" {
+		if err != nil || resp.StatusCode != http.StatusOK || seen != "{}" {
 			t.Errorf("%s: %v %v, the upstream saw %q", unit, resp, err, seen)
 		}
 		_ = conn.Close()
