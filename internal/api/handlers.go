@@ -150,6 +150,12 @@ func (s *server) startRelease(c call) (any, error) {
 	if req.To == "" {
 		return nil, badRequest("the version to release is missing", `send {"to": "VERSION"}`)
 	}
+	if req.Reason == "" {
+		req.Reason = "release " + req.To // the one command whose purpose is plain
+	}
+	if err := needReason(req.Reason); err != nil {
+		return nil, err
+	}
 	return s.begin(c, records.StartParams{Model: c.PathValue("model"), Candidate: req.To, Reason: req.Reason})
 }
 

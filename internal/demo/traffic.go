@@ -15,16 +15,18 @@ import (
 	"sluice.dev/sluice/internal/demo/credittraffic"
 )
 
-// traffic sends requests through the gateway at a steady rate (open loop: a slow answer does not slow
-// the next request down, as users would not) and tells the outcome of each a little later.
+// traffic sends requests through the gateway (open loop: a slow answer does not slow the next request
+// down, as users would not) and tells the outcome of each a little later. The rate grows to what was
+// asked for, or to what the machine can do beside its other work: a demo of overload shows nothing else.
 type traffic struct {
 	gateway   string
-	rate      int // requests per second
+	rate      int // requests per second that are asked for
 	client    *http.Client
 	source    *credittraffic.Source
 	templates *credittraffic.Templates
 	rng       *rand.Rand // delays of feedback; owned by the pacing goroutine
 	outcomes  chan outcome
+	latency   atomic.Int64 // nanoseconds, moving average
 	sent      atomic.Int64
 	failed    atomic.Int64
 	shed      atomic.Int64 // requests that were due while all senders were busy
@@ -98,26 +100,48 @@ func (t *traffic) pace(ctx context.Context, jobs chan<- job) {
 	const tick = 5 * time.Millisecond
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	begin := time.Now()
-	var n int64
+	rate := min(float64(t.rate), firstRate)
+	var due float64
+	last, adapted, shed := time.Now(), time.Now(), t.shed.Load()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		due := int64(time.Since(begin).Seconds() * float64(t.rate))
-		if lag := due - n; lag > int64(t.rate) { // the machine was suspended: users don't catch up
-			n = due - int64(t.rate)/10
-		}
-		for ; n < due; n++ {
+		now := time.Now()
+		// A machine that was suspended has no users who catch up.
+		due += rate * min(now.Sub(last), 20*tick).Seconds()
+		last = now
+		for ; due >= 1; due-- {
 			select {
 			case jobs <- t.next():
 			default:
 				t.shed.Add(1)
 			}
 		}
+		if now.Sub(adapted) >= time.Second {
+			busy := t.shed.Load() > shed || time.Duration(t.latency.Load()) > tooSlow
+			rate = adapt(rate, float64(t.rate), busy)
+			adapted, shed = now, t.shed.Load()
+		}
 	}
+}
+
+// Bounds of the rate: it begins at firstRate and shrinks while answers take longer than tooSlow, which
+// is several times what the model servers need.
+const (
+	firstRate = 500
+	leastRate = 100
+	tooSlow   = 5 * serviceDelay
+)
+
+// adapt returns the rate of the next second.
+func adapt(rate, asked float64, busy bool) float64 {
+	if busy {
+		return max(0.7*rate, min(leastRate, asked))
+	}
+	return min(1.25*rate, asked)
 }
 
 func (t *traffic) next() job {
@@ -138,6 +162,7 @@ func (t *traffic) send(ctx context.Context, j job) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-User-Id", j.user)
+	began := time.Now()
 	resp, err := t.client.Do(req)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -147,6 +172,8 @@ func (t *traffic) send(ctx context.Context, j job) {
 	}
 	_, _ = io.Copy(io.Discard, resp.Body) // a broken answer shows in the exposure
 	resp.Body.Close()
+	old := t.latency.Load()
+	t.latency.Store(old + (int64(time.Since(began))-old)/50)
 	t.sent.Add(1)
 	if resp.StatusCode != http.StatusOK {
 		t.failed.Add(1)
@@ -164,7 +191,7 @@ func (t *traffic) send(ctx context.Context, j job) {
 
 // tell sends outcomes that are due, many at once.
 func (t *traffic) tell(ctx context.Context) {
-	ticker := time.NewTicker(50 * time.Millisecond)
+	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	var waiting []outcome
 	for {
