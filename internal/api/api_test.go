@@ -183,7 +183,7 @@ func TestRefusals(t *testing.T) {
 		{"no JSON", "operator", "POST", rel + "/1:abort", `reason=x`, 400, ""},
 		{"too large", "operator", "POST", rel + "/1:abort", big, 413, "larger"},
 		{"a second release", "operator", "POST", rel, `{"to":"v2"}`, 409, "release 1 is running"},
-		{"resume what runs", "operator", "POST", rel + "/1:resume", `{"reason":"x"}`, 409, ""},
+		{"approve what waits for no approval", "operator", "POST", rel + "/1:approve", `{"reason":"x"}`, 409, ""},
 		{"undo nothing", "operator", "POST", "/api/v1/models/credit:undo", `{"reason":"x"}`, 409, ""},
 		{"no version", "operator", "POST", rel, `{}`, 400, "missing"},
 		{"unknown role", "admin", "POST", "/api/v1/tokens", `{"name":"x","role":"god"}`, 422, "viewer, operator or admin"},
