@@ -177,6 +177,11 @@ func TestPeek(t *testing.T) {
 	if got := PeekText(strings.Repeat("\xff", 100), false); got.Text != "?" {
 		t.Errorf("invalid UTF-8 becomes %q", got.Text)
 	}
+	for n, want := range map[int]int{64: 64, 65: 64, 1000: 64} {
+		if got := PeekText(strings.Repeat("x", n), false); len(got.Text) != want {
+			t.Errorf("a text of %d bytes becomes one of %d", n, len(got.Text))
+		}
+	}
 	for _, text := range []string{"Inf", "NaN", "0x10", "1_000", "infinity", "-inf", "1e999"} {
 		if got := PeekText(text, true); got.Kind != ValueCategory {
 			t.Errorf("PeekText(%q) = %+v, want a category", text, got)

@@ -2,6 +2,7 @@ package release
 
 import (
 	"encoding/json"
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -38,6 +39,9 @@ func TestShareOf(t *testing.T) {
 		n := rapid.Uint64().Draw(t, "n")
 		want := new(big.Int).Mul(new(big.Int).SetUint64(n), big.NewInt(int64(s)))
 		want.Quo(want, big.NewInt(int64(Whole)))
+		if f := s.Fraction(); f < 0 || f > 1 || Share(f*float64(Whole)+0.5) != s {
+			t.Fatalf("%d ppm is the fraction %v", s, f)
+		}
 		if got := s.Of(n); got != want.Uint64() {
 			t.Fatalf("%d ppm of %d = %d, want %v", s, n, got, want)
 		}
@@ -74,7 +78,7 @@ func TestParseRate(t *testing.T) {
 		"40/s": 40, "600/m": 10, "600/min": 10, "7200/h": 2, "20000/day": 20000.0 / 86400, "0/s": 0, "0.5 / s": 0.5, "86400/d": 1,
 	}
 	for text, want := range good {
-		if got, err := ParseRate(text); err != nil || got != want {
+		if got, err := ParseRate(text); err != nil || got.PerSecond() != want.PerSecond() {
 			t.Errorf("ParseRate(%q) = %v, %v; want %v", text, float64(got), err, float64(want))
 		}
 	}
@@ -120,6 +124,9 @@ func TestParseMargin(t *testing.T) {
 		if got, err := ParseMargin(text); err == nil {
 			t.Errorf("ParseMargin(%q) = %v, want an error", text, got)
 		}
+	}
+	if _, err := json.Marshal(Margin{Value: math.NaN()}); err == nil {
+		t.Error("a margin that is no number has a text")
 	}
 	if (Margin{Unit: Points}).IsZero() || !(Margin{}).IsZero() {
 		t.Error("a written zero must differ from an absent margin")
