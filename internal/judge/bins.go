@@ -48,8 +48,6 @@ type binned struct {
 
 type bitset [release.Bins / 64]uint64
 
-func (b *bitset) set(i int) { b[i/64] |= 1 << (i % 64) }
-
 func (b *bitset) count() int {
 	n := 0
 	for _, w := range b {
@@ -115,17 +113,21 @@ func addInfluence(infl, n []float64, s sums, theta, k float64) {
 	}
 }
 
+// mark notes in which bins the outcome occurs and in which it is missing, a word of bins at a time.
 func (c *binSum) mark(arm int, s sums) {
-	for i, n := range s.n {
-		if n == 0 {
-			continue
+	for w := range c.with[arm] {
+		var with, without uint64
+		y := s.y[w*64 : w*64+64]
+		for i, n := range s.n[w*64 : w*64+64] {
+			if y[i] > 0 {
+				with |= 1 << i
+			}
+			if y[i] < n {
+				without |= 1 << i
+			}
 		}
-		if s.y[i] > 0 {
-			c.with[arm].set(i)
-		}
-		if s.y[i] < n {
-			c.without[arm].set(i)
-		}
+		c.with[arm][w] |= with
+		c.without[arm][w] |= without
 	}
 }
 

@@ -461,3 +461,26 @@ func TestWeightsOfProcessesAddUpToOne(t *testing.T) {
 		t.Errorf("200 epochs spend %v", total)
 	}
 }
+
+func TestR8DiscordantUnitsByDirectionAndTolerance(t *testing.T) {
+	look := func(liveOnly, candOnly uint64, tolerate float64) float64 {
+		m := correctMetric()
+		m.Tolerate = points(tolerate)
+		w := newWorld(1, 1, 0, 1)
+		w.openStratum(1, release.ExposureWouldBe, 0.5, 0.5)
+		p := &w.stratum().Pairs.Metrics[0]
+		p.N, p.D = make([]float64, release.Bins), make([]float64, release.Bins)
+		for b := range p.N {
+			p.N[b] = 2
+		}
+		p.LiveOnly, p.CandOnly = liveOnly, candOnly
+		a := Assess(w.input(model(m), frozen("correct", frequentBaseline(0.7)), release.StepShadow, Memory{}))
+		return a.Memory.Sup["correct/1/pairs/label"]
+	}
+	if lost, won := look(60, 20, 0), look(20, 60, 0); lost < 3 || won > 0 {
+		t.Errorf("live alone is right 60 times to 20: ln E %v; 20 to 60: %v", lost, won)
+	}
+	if free, tolerated := look(60, 20, 0), look(60, 20, 3); tolerated >= free/2 {
+		t.Errorf("ln E %v with 3 points tolerated, %v with none", tolerated, free)
+	}
+}
