@@ -101,9 +101,9 @@ func (c *cluster) ready() bool {
 // open returns a store in a namespace of its own whose streams go when the test ends.
 func (c *cluster) open(t *testing.T, ns string) *Store {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	s, err := OpenCluster(ctx, Options{URLs: c.urls, Namespace: ns, Replicas: 3, Timeout: 20 * time.Second})
+	s, err := OpenCluster(ctx, Options{URLs: c.urls, Namespace: ns, Replicas: 3, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestClusterNodeStops(t *testing.T) {
 	}
 	c := startCluster(t)
 	s := c.open(t, "stop")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var acked, until atomic.Int64
 	until.Store(1 << 40)

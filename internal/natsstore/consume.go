@@ -27,6 +27,8 @@ const (
 	idleAfter = 5 * pullHeartbeat
 )
 
+const _ = uint64(idleAfter - 2*pullHeartbeat - 1) // does not compile if that is broken
+
 // consume calls each with the messages that an ordered consumer delivers until each answers false
 // or an error, or ctx ends (nil), or the store does (ErrUnavailable). idle, if not nil, is called
 // when nothing came for a while and ends the loop with its error or, for true, without.

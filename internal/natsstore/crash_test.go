@@ -140,7 +140,7 @@ func TestKilled(t *testing.T) {
 // killOne runs the writer until it has told a random number of lines, then kills it at once or a
 // little later, and notes what it told.
 func killOne(t *testing.T, dir string, rng *rand.Rand, acked map[string]int) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), crashDir+"="+dir)

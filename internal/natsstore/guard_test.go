@@ -1,6 +1,7 @@
 package natsstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -75,8 +76,8 @@ func TestFenceComesFirst(t *testing.T) {
 			if fenced != (i == 0) {
 				t.Errorf("%d writes: message %d of %d: fenced %v", n, i, len(msgs), fenced)
 			}
-			if ttl := m.Header.Get("Nats-TTL"); ttl != "" && (i != 0 || n != 1) {
-				t.Errorf("%d writes: message %d would expire", n, i)
+			if ttl := m.Header.Get("Nats-TTL"); (ttl != "") != (i == 0 && n == 1) {
+				t.Errorf("%d writes: message %d has time to live %q; only a fence of its own has one", n, i, ttl)
 			}
 		}
 	}
@@ -182,6 +183,37 @@ func TestDamagedBlob(t *testing.T) {
 	}
 	if _, _, err := s.GetBlob(t.Context(), "snap"); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Fatalf("%v", err)
+	}
+}
+
+// An entry that is missing in the middle is a gap, wherever the reader meets it.
+func TestMissingEntry(t *testing.T) {
+	s := openDir(t, t.TempDir())
+	for range 5 {
+		if _, err := s.Append(t.Context(), "p0", "", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := s.stream(t.Context(), s.logConfig("p0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	for _, follow := range []bool{false, true} {
+		var got []store.Seq
+		var end error
+		for r, err := range s.Read(ctx, "p0", 0, follow) {
+			if end = err; err == nil {
+				got = append(got, r.Seq)
+			}
+		}
+		if !errors.Is(end, store.ErrGap) || len(got) != 2 {
+			t.Errorf("follow %v: read %v, then %v", follow, got, end)
+		}
 	}
 }
 

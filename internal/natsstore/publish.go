@@ -54,23 +54,24 @@ func living(m *nats.Msg, ttl time.Duration) *nats.Msg {
 	return m
 }
 
-// retries of a request that reached nobody: a cluster that elects needs a moment. Requests that
-// may have arrived are never repeated here.
+// A request that reached nobody is sent again after these pauses: servers that elect a leader, or
+// hear of a new stream, need a moment. Requests that may have arrived are never repeated here.
 const (
-	retries    = 3
-	retryPause = 100 * time.Millisecond
+	firstPause = 50 * time.Millisecond // doubled each time
+	lastPause  = 1600 * time.Millisecond
 )
 
 // publish stores the messages as one batch, or one message as itself, and returns the answer, in
 // which Sequence is that of the last message. Errors are the contract's.
 func (s *Store) publish(ctx context.Context, msgs ...*nats.Msg) (ack, error) {
-	for try := 1; ; try++ {
+	for wait := firstPause; ; wait *= 2 {
 		a, err := s.send(ctx, msgs)
 		if err == nil {
 			return a, nil
 		}
 		err = translate(err, store.ErrUnknown)
-		if try == retries || !errors.Is(err, nats.ErrNoResponders) || !pause(ctx, retryPause) {
+		// In one process there is nobody to wait for: the engine has stopped.
+		if s.opts.Dir != "" || wait > lastPause || !errors.Is(err, nats.ErrNoResponders) || !pause(ctx, wait) {
 			return ack{}, err
 		}
 	}

@@ -129,7 +129,7 @@ func wholeVersions(t *T) {
 			}
 		}
 	}()
-	for i := range 24 {
+	for i := range 12 {
 		rev = t.putBlob("b", content(byte(i), sizes[i%len(sizes)]), rev)
 	}
 	stop()

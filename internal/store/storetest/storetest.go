@@ -22,7 +22,7 @@ type Trimmer interface {
 }
 
 // patience bounds what only a broken store waits for. It is no measure of speed.
-const patience = time.Minute
+const patience = 4 * time.Minute
 
 // Run checks the contract. open returns an empty store; it arranges for the store to be closed and
 // may be called many times, also at once.
