@@ -46,6 +46,7 @@
 //     candidate live. What was shown at 20 % is no evidence that a person has to accept for 100 %.
 //   - Production passes on the absence of harm, so it also asks that each guardrail and objective has
 //     data, unless there is no hold-back to compare with.
+//   - Adjust applies at once, also while paused: a present step that changed begins anew, in a new epoch.
 //   - Promote at an approval step is an approval and needs the same roles.
 //   - Rule R3's window (at most the hold) needs nothing here: canary can't advance before its hold has
 //     passed at this share, and judge counts closed units of the present stratum only.

@@ -260,6 +260,15 @@ func TestHarmWithoutAName(t *testing.T) {
 	}
 }
 
+// A report that says passed and names a failed case has failed.
+func TestReportsThatContradictThemselves(t *testing.T) {
+	sc := after(t, way+"begin")
+	sc.must(Input{Test: &TestOutcome{Passed: true, Required: 3, Failed: []string{"form"}}})
+	if sc.s.Phase != Stopped {
+		t.Errorf("%s", sc.s.Phase)
+	}
+}
+
 func TestTexts(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 4_210: "4,210", 12_345_678: "12,345,678"} {
 		if got := count(n); got != want {
