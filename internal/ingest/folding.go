@@ -65,7 +65,7 @@ const again = 500 * time.Millisecond
 // run folds until ctx ends. Its error wraps ErrConflict.
 func (p *folding) run(ctx context.Context) error {
 	if p.load(ctx) != nil {
-		return nil //nolint:nilerr // stopped before anything was folded
+		return nil // stopped before anything was folded
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -26,21 +26,18 @@ const maxDoubtful = 64
 func (s *saver) run(ctx context.Context) error {
 	// The partitions take turns, so that they don't all want the disk at once.
 	pause(ctx, time.Duration(s.p.number)*s.p.f.every/16)
-	for {
+	for ctx.Err() == nil {
 		start := time.Now()
-		err := s.save(ctx)
-		if errors.Is(err, ErrConflict) {
+		switch err := s.save(ctx); {
+		case errors.Is(err, ErrConflict):
 			return err
-		}
-		if err != nil && ctx.Err() == nil {
+		case err != nil && ctx.Err() == nil:
 			s.p.f.log.Warn("a snapshot can't be written, trying again", "partition", s.p.number, "error", err)
 		}
 		// Large tallies are written less often: at most a twentieth of the time goes into it.
 		pause(ctx, max(s.p.f.every, 20*time.Since(start)))
-		if ctx.Err() != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // save writes a snapshot if there is anything new to write. A conflict with a snapshot of our own whose

@@ -55,6 +55,7 @@ func (t *Tally) setBaseline(b *release.Baseline) {
 			if m.event >= 0 && (mb.Class == release.ClassEvent || mb.Class == release.ClassBoth) {
 				t.since[i] = 0
 			}
+		case release.MetricEvent, release.MetricCategory: // nothing of theirs depends on it here
 		}
 	}
 }

@@ -126,6 +126,7 @@ func (t *Tally) comparePair(j int, p *pairMetricSums, at *place, liveWord, candW
 			live, cand = min(live, c), min(cand, c)
 		}
 		liveEvent, candEvent = false, false
+	case release.MetricEvent, release.MetricProportion, release.MetricCategory:
 	}
 	p.observe(at.bin, live, cand)
 	if m.event >= 0 && liveEvent != candEvent {

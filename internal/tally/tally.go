@@ -32,7 +32,6 @@ type Tally struct {
 	since  []int64               // the log's time from which units' records count for the metric; -1: they don't
 
 	texts texts
-	due   []uint32 // scratch of drains
 }
 
 // Counters are what was left out, and why. All are cumulative over the release.

@@ -251,8 +251,9 @@ func textIn(dict []string, v release.Value) string {
 		return dict[v.Cat]
 	case release.ValueNumber:
 		return strconv.FormatFloat(v.Num, 'g', -1, 64)
+	default:
+		return ""
 	}
-	return ""
 }
 
 func (w *twin) textOf(v release.Value) string { return textIn(w.dict, v) }
@@ -276,8 +277,9 @@ func (w *twin) counting(i int) (since int64, ok bool) {
 		return w.markedAt, has
 	case release.MetricProportion:
 		return w.markedAt, has && (b.Class == release.ClassEvent || b.Class == release.ClassBoth)
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 func (w *twin) observe(i int, stratum uint16, epoch, arm uint8, bin int, unit uint64, single bool, at int64, age string, v float64, c string) {
@@ -608,6 +610,7 @@ func (w *twin) compare(m release.Metric, stratum uint16, bin int, unit uint64, s
 		if has && b.Cap > 0 {
 			l, c = min(l, b.Cap), min(c, b.Cap)
 		}
+	default:
 	}
 	w.add(1, "pn %s %d", where, bin)
 	w.add(c-l, "pd %s %d", where, bin)
