@@ -484,3 +484,38 @@ func TestR8DiscordantUnitsByDirectionAndTolerance(t *testing.T) {
 		t.Errorf("ln E %v with 3 points tolerated, %v with none", tolerated, free)
 	}
 }
+
+func TestR2PoolsTheVarianceOfASmallArmThatMissedTheTail(t *testing.T) {
+	a, b := tally.MetricView{}, tally.MetricView{}
+	fill(&a, release.Bins, 20, 0)
+	fill(&b, 100, 1, 0)
+	for i := range 50 {
+		a.Y[i*20] = 10 // live has a tail that 100 requests of the candidate did not meet
+	}
+	b.Y[3] = 1
+	all := newBinSum()
+	all.add(sums{a.N, a.Y}, sums{b.N, b.Y})
+	want, err := stats.BinDifference([]stats.BinStratum{{A: stats.ArmBins{N: a.N, Y: a.Y}, B: stats.ArmBins{N: b.N, Y: b.Y}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := all.binned().effect(1); !ok || math.Abs(e.v-want.V) > 1e-12*want.V || e.v <= 1.5*want.B.V {
+		t.Errorf("variance %v, want %v, more than the small arm's own %v", e.v, want.V, want.B.V)
+	}
+}
+
+func TestR2GateAsksForBothOutcomesInBothArms(t *testing.T) {
+	for _, tc := range []struct {
+		live, cand float64 // successes of two in each bin
+		want       State
+	}{{1, 1, ""}, {2, 1, BurnIn}, {1, 0, BurnIn}, {0, 1, BurnIn}, {1, 2, BurnIn}} {
+		a, b := tally.MetricView{}, tally.MetricView{}
+		fill(&a, 500, 2, tc.live)
+		fill(&b, 500, 2, tc.cand)
+		all := newBinSum()
+		all.add(sums{a.N, a.Y}, sums{b.N, b.Y})
+		if got := all.binned().gate(true); got != tc.want {
+			t.Errorf("%v and %v of 2 in each of 500 bins: %q, want %q", tc.live, tc.cand, got, tc.want)
+		}
+	}
+}
