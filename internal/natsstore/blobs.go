@@ -155,6 +155,9 @@ func (s *Store) getBlob(ctx context.Context, name string) ([]byte, uint64, error
 		if err == nil {
 			return data, rev, nil
 		}
+		if errors.Is(err, store.ErrUnavailable) {
+			return nil, 0, err
+		}
 		if !errors.Is(err, store.ErrNotFound) || rev == failed {
 			return nil, 0, fmt.Errorf("revision %d is damaged: %w", rev, hide(err))
 		}

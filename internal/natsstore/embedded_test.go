@@ -3,6 +3,7 @@ package natsstore
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -24,7 +25,7 @@ func (t trimmed) Trim(ctx context.Context, log string, before store.Seq) error {
 // openDir opens an embedded store that the test closes at its end.
 func openDir(t testing.TB, dir string) *Store {
 	t.Helper()
-	s, err := OpenEmbedded(t.Context(), Options{Dir: dir, Namespace: "test", MinFree: 1})
+	s, err := OpenEmbedded(t.Context(), Options{Dir: dir, Namespace: "test", MinFree: 1, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
