@@ -81,6 +81,7 @@ func TestReshapeIsExactAndMovesTheFewest(t *testing.T) {
 			if got := moved(now, next); got.Cmp(least) != 0 {
 				t.Fatalf("%v -> %v moved %v hash values, least is %v", now, next, got, least)
 			}
+			checkEnds(t, now, next)
 			for arm := range n {
 				want := new(big.Int).Mul(whole, big.NewInt(int64(shares[arm])))
 				want.Div(want, big.NewInt(int64(release.Whole)))
@@ -99,6 +100,44 @@ func TestReshapeIsExactAndMovesTheFewest(t *testing.T) {
 			now = next
 		}
 	})
+}
+
+// checkEnds checks who gives what: a candidate its highest values, live its lowest.
+func checkEnds(t *rapid.T, a, b []Interval) {
+	var lost, kept [release.MaxArms]uint64 // candidates: lowest lost, highest kept; live: highest lost, lowest kept
+	for arm := range lost {
+		lost[arm] = 1<<64 - 1
+	}
+	lost[0], kept[0] = 0, 1<<64-1
+	first := uint64(0)
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		end, arm := min(a[i].Last, b[j].Last), a[i].Arm
+		switch stays := b[j].Arm == arm; {
+		case arm == 0 && stays:
+			kept[0] = min(kept[0], first)
+		case arm == 0:
+			lost[0] = max(lost[0], end)
+		case stays:
+			kept[arm] = max(kept[arm], end)
+		default:
+			lost[arm] = min(lost[arm], first)
+		}
+		if a[i].Last == end {
+			i++
+		}
+		if b[j].Last == end {
+			j++
+		}
+		first = end + 1
+	}
+	if lost[0] > kept[0] {
+		t.Fatalf("%v -> %v: live keeps %d and gives up %d", a, b, kept[0], lost[0])
+	}
+	for arm := 1; arm < release.MaxArms; arm++ {
+		if lost[arm] < kept[arm] {
+			t.Fatalf("%v -> %v: arm %d keeps %d and gives up %d", a, b, arm, kept[arm], lost[arm])
+		}
+	}
 }
 
 // One candidate: nobody leaves it while its share rises, nobody joins while it falls, whatever was before.

@@ -110,8 +110,41 @@ func TestTextFromOutside(t *testing.T) {
 	if err := VerifyChain(sc.log, ""); err != nil {
 		t.Error(err)
 	}
+	sc.must(Input{Breaker: &BreakerTrip{Gateway: "gw\xff", Reason: "\xfe"}})
+	if encode(t, roundTrip(t, sc.s)) != encode(t, sc.s) {
+		t.Error("the state reads back otherwise")
+	}
 	if string(d.canonical()) != string(d.stored().canonical()) {
 		t.Error("the stored record hashes otherwise")
+	}
+}
+
+// Sentences of verdicts hold what users' systems answered; the record hashes as it is read back.
+func TestVerdictsInStrangeLetters(t *testing.T) {
+	sc := after(t, way+ready)
+	a := assessment(sc.model.Spec.Metrics, map[string]judge.State{"errors": judge.Worse}, 0, 0)
+	a.Verdicts[0].Reason = "class \xff\xfe is new"
+	sc.must(Input{Tick: &Tick{Assessment: a}})
+	log := make([]Decision, len(sc.log))
+	for i, d := range sc.log {
+		log[i] = d.stored()
+		log[i].Hash = d.Hash
+	}
+	if err := VerifyChain(log, ""); err != nil {
+		t.Errorf("read back: %v", err)
+	}
+}
+
+// What can't be done after the end is noted; an ended release doesn't pause.
+func TestEffectsThatFailAfterTheEnd(t *testing.T) {
+	sc := after(t, way+ready+"\npromote\npromote\npromote\npromote\napprove role=board\npromote")
+	log := sc.must(Input{Done: &Done{Key: sc.key("setLive"), Err: "gone"}})
+	if sc.s.Phase != Succeeded || sc.s.Pause != nil || len(log) != 1 || log[0].What != Note {
+		t.Errorf("%s %+v", sc.s.Phase, log)
+	}
+	_, _, err := Step(sc.s, Input{Now: sc.now, Done: &Done{Key: "credit/1/01"}})
+	if release.KindOf(err) != release.KindInvalid {
+		t.Errorf("a key in another spelling: %v", err)
 	}
 }
 
