@@ -93,8 +93,8 @@ type battery struct {
 	sample message
 	to     *client
 	isJSON bool
-	value  any // the sample's body as JSON, with isSampleJSON
-	shaped bool
+	value  any  // the sample's body as JSON, with shaped
+	shaped bool // the sample's body is JSON
 }
 
 // own runs a case of the user's own: its expectation, and the version's health after it.
@@ -112,18 +112,13 @@ func (b *battery) own(ctx context.Context) Result {
 			r.Message = fmt.Sprintf("answered %d, as expected", a.status)
 		}
 	}
-	if err := b.alive(ctx); err != nil {
-		r.Status, r.Message = Failed, firstOf(messageIf(r), "afterwards ")+err.Error()
+	if err := b.alive(ctx); err != nil && r.Status == Failed {
+		r.Message = clean(r.Message, 300) + "; and afterwards " + err.Error()
+	} else if err != nil {
+		r.Status, r.Message = Failed, "afterwards "+err.Error()
 	}
 	r.Seconds = seconds(time.Since(began))
 	return r
-}
-
-func messageIf(r Result) string {
-	if r.Status == Failed {
-		return clean(r.Message, 200) + "; and afterwards "
-	}
-	return ""
 }
 
 // all runs the parts one after another; each ends with the question whether the version is still healthy.

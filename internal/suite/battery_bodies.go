@@ -27,57 +27,54 @@ func (b *battery) attempts(part Trouble) []attempt {
 	return list
 }
 
+// what a part is made from.
+type need int
+
+const (
+	needsNothing need = iota
+	needsBody
+	needsJSON // a body that is JSON
+)
+
+// make makes a part's requests; none if the sample lacks what they are made from.
 func (b *battery) make(part Trouble) []attempt {
-	hasBody := len(b.sample.body) > 0
-	switch part {
-	case TroubleMethods:
-		return b.methods()
-	case TroubleHeaders:
-		return b.headers()
-	case TroubleGone:
-		return b.gone()
-	case TroubleBurst:
-		return b.burst()
-	case TroubleDuplicates:
-		return b.duplicates()
-	}
-	if !hasBody {
-		return nil
-	}
-	switch part {
-	case TroubleEmpty:
-		return []attempt{{what: "no body", m: b.with([]byte{}), refuse: true}, {what: "blanks", m: b.with([]byte(" \n ")), refuse: b.shaped}}
-	case TroubleOversized:
-		return b.oversized()
-	case TroubleMedia:
-		return b.media()
-	case TroubleEncoding:
-		return b.encodings()
-	case TroubleSlow:
-		return b.slow()
-	}
-	if !b.shaped {
-		return nil // the other parts change a JSON body
-	}
-	switch part {
-	case TroubleTruncated:
-		return b.truncated()
-	case TroubleNotJSON:
-		return b.notJSON()
-	case TroubleMistyped:
-		return b.mistyped()
-	case TroubleMissing:
-		return b.missing()
-	case TroubleUnknown:
-		return b.unknown()
-	case TroubleNested:
-		return b.nested()
-	case TroubleNumbers:
-		return b.numbers()
-	case TroubleInjection:
-		return b.injection()
+	for _, m := range []struct {
+		part Trouble
+		need need
+		make func() []attempt
+	}{
+		{TroubleEmpty, needsBody, b.empty},
+		{TroubleTruncated, needsJSON, b.truncated},
+		{TroubleNotJSON, needsJSON, b.notJSON},
+		{TroubleMistyped, needsJSON, b.mistyped},
+		{TroubleMissing, needsJSON, b.missing},
+		{TroubleUnknown, needsJSON, b.unknown},
+		{TroubleOversized, needsBody, b.oversized},
+		{TroubleNested, needsJSON, b.nested},
+		{TroubleMedia, needsBody, b.media},
+		{TroubleEncoding, needsBody, b.encodings},
+		{TroubleNumbers, needsJSON, b.numbers},
+		{TroubleInjection, needsJSON, b.injection},
+		{TroubleMethods, needsNothing, b.methods},
+		{TroubleHeaders, needsNothing, b.headers},
+		{TroubleSlow, needsBody, b.slow},
+		{TroubleGone, needsNothing, b.gone},
+		{TroubleBurst, needsNothing, b.burst},
+		{TroubleDuplicates, needsNothing, b.duplicates},
+	} {
+		lacks := m.need >= needsBody && len(b.sample.body) == 0 || m.need == needsJSON && !b.shaped
+		if m.part == part && !lacks {
+			return m.make()
+		}
 	}
 	return nil
+}
+
+func (b *battery) empty() []attempt {
+	return []attempt{
+		{what: "no body", m: b.with([]byte{}), refuse: true},
+		{what: "blanks", m: b.with([]byte(" \n ")), refuse: b.shaped},
+	}
 }
 
 // with is the sample with another body.

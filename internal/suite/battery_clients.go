@@ -64,7 +64,9 @@ func (b *battery) slow() []attempt {
 		done := make(chan end, 1)
 		drip := &dripper{ctx: ctx, rest: b.sample.body, pause: b.c.patience / drops, size: (len(b.sample.body) + drops - 1) / drops, begun: make(chan struct{})}
 		go func() {
-			a, err := c.sendBody(ctx, b.sample, drip, int64(len(b.sample.body)), b.c.timeout+b.c.patience)
+			slow := c.unbuffered()
+			defer slow.close()
+			a, err := slow.sendBody(ctx, b.sample, drip, int64(len(b.sample.body)), b.c.timeout+b.c.patience)
 			done <- end{a, err}
 		}()
 		select {
@@ -76,7 +78,8 @@ func (b *battery) slow() []attempt {
 		}
 		if _, err := c.send(ctx, b.sample, b.c.timeout); err != nil {
 			<-done
-			return nil, fmt.Errorf("while it was sending, another client was not served: %w", err)
+			// Not wrapped: that this connection was cut is no refusal of the slow client.
+			return nil, errors.New("while it was sending, another client was not served: " + err.Error())
 		}
 		e := <-done
 		return e.a, e.err
@@ -124,6 +127,8 @@ func (d *dripper) Read(p []byte) (int, error) {
 func (b *battery) gone() []attempt {
 	const clients = 5
 	leave := func(ctx context.Context, c *client) (*answer, error) {
+		c = c.unbuffered()
+		defer c.close()
 		for i := range clients {
 			m := b.sample
 			half := m.body[:len(m.body)/2]

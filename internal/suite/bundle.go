@@ -31,7 +31,7 @@ func Bundle(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was only read from
 	return bundleFS(root.FS(), name, file)
 }
 

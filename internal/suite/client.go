@@ -90,6 +90,16 @@ func (c *client) fresh() *client {
 	return &d
 }
 
+// unbuffered is fresh without a write buffer: what a body gives is sent at once. With the usual buffer a slow
+// body would wait here until it is complete, and half a body would never leave.
+func (c *client) unbuffered() *client {
+	d := c.fresh()
+	if t, ok := d.http.Transport.(*http.Transport); ok {
+		t.WriteBufferSize = 1
+	}
+	return d
+}
+
 func (c *client) close() { c.http.CloseIdleConnections() }
 
 // url joins the base with the path of a message.

@@ -209,7 +209,8 @@ func (g *gate) enough(m measured) string {
 	if nearest < 1e-3 || half == 0 {
 		return ", and no number of rows soon will: the estimate is at the limit"
 	}
-	return fmt.Sprintf(", about %d could", int(math.Ceil(float64(m.rows)*math.Pow(half/nearest, 2)/10))*10)
+	times := half / nearest
+	return fmt.Sprintf(", about %d could", int(math.Ceil(float64(m.rows)*times*times/10))*10)
 }
 
 // parity judges the largest difference between two slices of the same column. Each of the d comparisons

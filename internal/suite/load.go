@@ -39,7 +39,7 @@ func Load(file string) (*Suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // it was only read from
 	s, faults := loadFS(root.FS(), name, file)
 	return s, faults.Err()
 }

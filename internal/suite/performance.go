@@ -98,7 +98,8 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 		h.Transport = t
 		defer t.CloseIdleConnections()
 	}
-	// Workers after Client: both are options of one attacker; nothing of an answer's body is kept.
+	h.Transport = unmarked{h.Transport}
+	// Nothing of an answer's body is kept.
 	a := vegeta.NewAttacker(vegeta.Client(&h), vegeta.MaxBody(0), vegeta.MaxWorkers(uint64(c.workers)))
 	stop := context.AfterFunc(ctx, func() { a.Stop() })
 	defer stop()
@@ -143,6 +144,17 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 	run.span, run.peak = last.Sub(first), peak(events)
 	run.late = ctx.Err() != nil
 	return run
+}
+
+// unmarked takes out the header by which the load generator numbers its requests: a version under test
+// should see what clients send and nothing else.
+type unmarked struct{ http.RoundTripper }
+
+func (u unmarked) RoundTrip(r *http.Request) (*http.Response, error) {
+	plain := *r
+	plain.Header = r.Header.Clone()
+	plain.Header.Del("X-Vegeta-Seq")
+	return u.RoundTripper.RoundTrip(&plain)
 }
 
 // loadFault says what is wrong with an answer of a load, "" if nothing. Only 2xx is right.

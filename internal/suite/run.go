@@ -3,7 +3,7 @@ package suite
 import (
 	"cmp"
 	"context"
-	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -16,7 +16,7 @@ import (
 type Options struct {
 	BaseURL     string            // of the version under test; the paths of the suite are added to it
 	LiveURL     string            // of the live version, for comparisons; "" skips them
-	Headers     map[string]string // added to each request to BaseURL, before the suite's own of the same name
+	Headers     map[string]string // added to each request to BaseURL; they replace the suite's own of the same name
 	LiveHeaders map[string]string // the same for LiveURL
 	HTTPClient  *http.Client      // its transport is used; default http.DefaultTransport
 	Seed        uint64            // of samples; 0: the suite's own
@@ -181,16 +181,31 @@ func (r *runner) all(ctx context.Context) {
 }
 
 // reach opens a connection once, so that a version that is not there fails all cases at once and in words.
+// A transport of the caller's own, or one with a proxy, is not second-guessed.
 func (r *runner) reach(ctx context.Context) error {
-	if _, ok := r.target.http.Transport.(*http.Transport); !ok {
-		return nil // a transport of the caller's own, which may need no network
+	t, ok := r.target.http.Transport.(*http.Transport)
+	if !ok {
+		return nil
+	}
+	at := r.target.base
+	if t.Proxy != nil {
+		if proxy, err := t.Proxy(&http.Request{URL: at}); proxy != nil || err != nil {
+			return nil // the requests will meet the same error and tell it
+		}
+	}
+	dial := t.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
 	}
 	timeout := cmp.Or(r.suite.Spec.Target.Timeout.Std(), defaultTimeout)
-	_, err := r.target.send(ctx, message{method: http.MethodGet, path: "/"}, timeout)
-	if errors.Is(err, errRefused) {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	port := firstOf(at.Port(), map[string]string{"http": "80", "https": "443"}[at.Scheme])
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(at.Hostname(), port))
+	if err != nil {
+		return inWords(err, timeout)
 	}
-	return nil // anything else is for the cases to find
+	return conn.Close()
 }
 
 // functional runs cases side by side, bounded by the slots that their requests take, and lists their
