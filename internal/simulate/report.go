@@ -1,0 +1,154 @@
+package simulate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice.dev/sluice/internal/rollout"
+)
+
+// Report holds the operating characteristics of a plan.
+type Report struct {
+	Model                    string                  `json:"model"`
+	Candidate                string                  `json:"candidate"`
+	Truth                    map[string]string       `json:"truth"` // by metric; empty: the versions are equal
+	Seed                     uint64                  `json:"seed"`
+	Runs                     int                     `json:"runs"`
+	Ended                    map[rollout.Phase]int   `json:"ended"` // Succeeded, RolledBack, Paused, Stopped
+	MedianDurationSeconds    float64                 `json:"medianDurationSeconds"`
+	P90DurationSeconds       float64                 `json:"p90DurationSeconds"`
+	MedianCandidateExposures float64                 `json:"medianCandidateExposures"`
+	P90CandidateExposures    float64                 `json:"p90CandidateExposures"`
+	ByMetric                 map[string]MetricReport `json:"byMetric"`
+	ByEnd                    map[rollout.Phase]End   `json:"byEnd"`
+	Waits                    []Wait                  `json:"waits,omitempty"` // what paused runs waited for, most frequent first
+	Looks                    int                     `json:"looks"`           // at the data, all runs together
+
+	ends []ending
+}
+
+// MetricReport counts runs by what the data said of one metric at the end.
+type MetricReport struct {
+	RolledBack int            `json:"rolledBack"` // runs that ended by its harm
+	States     map[string]int `json:"states"`     // runs by the state of its last verdict
+}
+
+// End describes the runs that ended in one phase.
+type End struct {
+	Runs                     int     `json:"runs"`
+	MedianDurationSeconds    float64 `json:"medianDurationSeconds"`
+	P90DurationSeconds       float64 `json:"p90DurationSeconds"`
+	MedianCandidateExposures float64 `json:"medianCandidateExposures"`
+	P90CandidateExposures    float64 `json:"p90CandidateExposures"`
+}
+
+// Wait is one thing that paused runs waited for.
+type Wait struct {
+	For  string `json:"for"`
+	Runs int    `json:"runs"`
+}
+
+type ending struct {
+	phase rollout.Phase
+	after time.Duration
+}
+
+// Ends lists the phases in which runs end, in the order in which they are shown.
+var Ends = []rollout.Phase{rollout.Succeeded, rollout.RolledBack, rollout.Paused, rollout.Stopped}
+
+func newReport(o *Options, all []outcome) *Report {
+	r := &Report{
+		Model: o.Model.Metadata.Name, Candidate: o.Candidate, Truth: map[string]string{}, Seed: o.Seed, Runs: len(all),
+		Ended: map[rollout.Phase]int{}, ByMetric: map[string]MetricReport{}, ByEnd: map[rollout.Phase]End{},
+	}
+	for name, e := range o.Truth {
+		if !e.IsZero() {
+			r.Truth[name] = e.String()
+		}
+	}
+	for _, p := range Ends {
+		r.Ended[p] = 0
+	}
+	for _, m := range o.Model.Spec.Metrics {
+		r.ByMetric[m.Name] = MetricReport{States: map[string]int{}}
+	}
+	waits := map[string]int{}
+	for _, one := range all {
+		r.Ended[one.end]++
+		r.Looks += one.look
+		r.ends = append(r.ends, ending{one.end, one.duration})
+		r.count(o, one)
+		for _, w := range one.held {
+			waits[kindOfWait(w)]++
+		}
+	}
+	for what, n := range waits {
+		r.Waits = append(r.Waits, Wait{what, n})
+	}
+	slices.SortFunc(r.Waits, func(a, b Wait) int { return cmp.Or(b.Runs-a.Runs, cmp.Compare(a.For, b.For)) })
+	every := describe(all)
+	r.MedianDurationSeconds, r.P90DurationSeconds = every.MedianDurationSeconds, every.P90DurationSeconds
+	r.MedianCandidateExposures, r.P90CandidateExposures = every.MedianCandidateExposures, every.P90CandidateExposures
+	for _, p := range Ends {
+		var some []outcome
+		for _, one := range all {
+			if one.end == p {
+				some = append(some, one)
+			}
+		}
+		if len(some) > 0 {
+			r.ByEnd[p] = describe(some)
+		}
+	}
+	return r
+}
+
+// count adds what one run said of each metric.
+func (r *Report) count(o *Options, one outcome) {
+	for i, m := range o.Model.Spec.Metrics {
+		b := r.ByMetric[m.Name]
+		if i < len(one.states) {
+			b.States[string(one.states[i])]++
+		}
+		if one.end == rollout.RolledBack && one.harmBy == m.Name {
+			b.RolledBack++
+		}
+		r.ByMetric[m.Name] = b
+	}
+}
+
+func describe(all []outcome) End {
+	var seconds, exposures []float64
+	for _, one := range all {
+		seconds = append(seconds, one.duration.Seconds())
+		exposures = append(exposures, float64(one.exposed))
+	}
+	slices.Sort(seconds)
+	slices.Sort(exposures)
+	return End{
+		len(all), quantile(seconds, 0.5), quantile(seconds, 0.9), quantile(exposures, 0.5), quantile(exposures, 0.9),
+	}
+}
+
+// quantile of sorted values: the smallest that at least the share q lies at or below.
+func quantile(sorted []float64, q float64) float64 {
+	for i, x := range sorted {
+		if float64(i+1) >= q*float64(len(sorted)) {
+			return x
+		}
+	}
+	return 0
+}
+
+// kindOfWait takes the figures out of what a run waited for, so that equal reasons of different runs add up.
+func kindOfWait(s string) string {
+	for i, r := range s {
+		if r >= '0' && r <= '9' || r == '(' || r == ';' {
+			s = s[:i]
+			break
+		}
+	}
+	return strings.TrimRight(s, " ,:")
+}
