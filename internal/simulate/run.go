@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"strings"
 	"time"
 
 	"sluice.dev/sluice/internal/assign"
@@ -275,7 +276,12 @@ func (r *run) note(a *judge.Assessment) {
 func (r *run) finish() outcome {
 	r.out.end, r.out.duration = r.s.Phase, r.now
 	if !r.s.Phase.Ended() {
-		r.out.end, r.out.held = rollout.Paused, r.s.Held
+		r.out.end = rollout.Paused
+		for _, w := range r.s.Held { // that it is paused, and not served yet for that, is no reason
+			if !strings.HasPrefix(w, "paused by ") && !strings.HasPrefix(w, "all live gateways ") {
+				r.out.held = append(r.out.held, w)
+			}
+		}
 	}
 	_, r.out.exposed = r.src.exposed()
 	return r.out
