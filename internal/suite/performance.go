@@ -116,14 +116,12 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 		}
 		return nil
 	}
-	const exact = 1000 // the pacer takes whole requests per span; over 1,000 s a rate is exact to 0.001/s
-	rate := vegeta.Rate{Freq: int(math.Round(c.spec.Rate.PerSecond() * exact)), Per: exact * time.Second}
-	run := loadRun{errors: map[string]int{}, planned: int(math.Floor(c.spec.Rate.PerSecond() * c.duration.Seconds()))}
-	from := time.Now().Add(c.warmUp)
+	pace, warm := c.pace()
+	run := loadRun{errors: map[string]int{}, planned: int(pace.total - warm)}
 	var events []event
 	first, last := time.Time{}, time.Time{}
-	for res := range a.Attack(targeter, rate, c.warmUp+c.duration, "") {
-		if res.Timestamp.Before(from) {
+	for res := range a.Attack(targeter, pace, 0, "") {
+		if res.Seq < warm {
 			continue
 		}
 		run.latencies = append(run.latencies, res.Latency)
@@ -144,6 +142,35 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 	run.span, run.peak = last.Sub(first), peak(events)
 	run.late = ctx.Err() != nil
 	return run
+}
+
+// pacer starts a request at each tick of a constant rate until all are started. One that is late, because the
+// machine was busy, is made up for; what is not started by the limit is given up.
+type pacer struct {
+	vegeta.ConstantPacer
+	total uint64
+	limit time.Duration
+}
+
+// Pace implements vegeta.Pacer.
+func (p pacer) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, stop bool) {
+	if hits >= p.total || elapsed > p.limit {
+		return 0, true
+	}
+	return p.ConstantPacer.Pace(elapsed, hits)
+}
+
+// pace is the pace of the load, and how many of its requests are the warm-up.
+func (c *performanceCase) pace() (p pacer, warm uint64) {
+	const exact = 1000 // the pacer takes whole requests per span; over 1,000 s a rate is exact to 0.001/s
+	rate := c.spec.Rate.PerSecond()
+	warm = uint64(rate * c.warmUp.Seconds())
+	span := c.warmUp + c.duration
+	return pacer{
+		ConstantPacer: vegeta.ConstantPacer{Freq: int(math.Round(rate * exact)), Per: exact * time.Second},
+		total:         warm + max(1, uint64(math.Round(rate*c.duration.Seconds()))),
+		limit:         span + max(span/2, 2*time.Second),
+	}, warm
 }
 
 // unmarked takes out the header by which the load generator numbers its requests: a version under test

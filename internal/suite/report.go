@@ -20,7 +20,7 @@ const (
 type Status string
 
 // Undecided is a gate that its data can't settle: never a pass. Skipped is a comparison with live without a
-// live version, which says nothing either way.
+// live version, or a part of the battery for which the sample has nothing to change: neither says anything.
 const (
 	Passed    Status = "passed"
 	Failed    Status = "failed"
