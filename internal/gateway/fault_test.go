@@ -422,3 +422,57 @@ func TestSinkOfUpstreamErrorsIsNotTheClient(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// An answer that is too large to keep is relayed whole and has no signals.
+func TestLargeAnswerIsNotKept(t *testing.T) {
+	w := newWorld(t, credit(0, decision), func(o *Options) { o.Limits.Keep = 100 })
+	pad := 0
+	w.upstream("live", func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, `{"decision":"yes",`)
+		_ = http.NewResponseController(rw).Flush()
+		fmt.Fprintf(rw, `"pad":%q}`, strings.Repeat("x", pad))
+	})
+	for i, c := range []struct {
+		pad  int
+		want release.ValueKind
+	}{{50, release.ValueCategory}, {5000, release.ValueNone}} {
+		pad = c.pad
+		got := w.do("GET", "/credit", "", "X-User-Id", "u")
+		if e := w.sink.wait(t, i+1)[i]; len(got.body) < pad || e.Values[0].Kind != c.want || int(e.RespLen) != len(got.body) {
+			t.Errorf("%d bytes: kind %d of %d", len(got.body), e.Values[0].Kind, e.RespLen)
+		}
+	}
+}
+
+// An answer that comes before the end of a streamed body ends the connection: the rest of the body must
+// not be read as a next request.
+func TestEarlyAnswerClosesTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, credit(0, headerOnly))
+		l := w.net.listen("live")
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				_, _ = io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+			}
+		}()
+		conn := w.dial(t)
+		defer func() { _ = conn.Close() }()
+		fmt.Fprint(conn, "POST /credit HTTP/1.1\r\nHost: gateway\r\nX-User-Id: u\r\nContent-Length: 50\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || resp.StatusCode != http.StatusForbidden || !resp.Close {
+			t.Fatalf("got %+v, %v", resp, err)
+		}
+		go func() { _, _ = io.WriteString(conn, strings.Repeat("x", 10)+"GET /-/sluice/healthz HTTP/1.1\r\n\r\n") }()
+		if rest, _ := io.ReadAll(resp.Body); string(rest) != "no" {
+			t.Errorf("then %q", rest)
+		}
+		if more, _ := io.ReadAll(conn); strings.Contains(string(more), "HTTP/1.1") {
+			t.Errorf("the body was answered as a request: %q", more)
+		}
+	})
+}

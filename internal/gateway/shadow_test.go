@@ -45,12 +45,17 @@ func TestWire3_5_ShadowPair(t *testing.T) {
 		copied <- seen{string(b), r.Header.Get(HeaderShadow), r.Header.Get("X-User-Id")}
 		_, _ = io.WriteString(rw, `{"decision":"decline"}`)
 	})
+	route := w.routes.Load().All[0]
+	unit := ""
+	for i := 0; unit == "" || route.WouldBe([]byte(unit)) != 0; i++ { // one whose own arm is live: the copy's is not
+		unit = fmt.Sprint("u", i)
+	}
 	body := `{"applicant":{"id":"u"},"more":"` + strings.Repeat("x", 100<<10) + `"}`
-	got := w.do("POST", "/credit", body, "X-User-Id", "u")
+	got := w.do("POST", "/credit", body, "X-User-Id", unit)
 	if got.status != 200 || !strings.Contains(got.body, "v1") {
 		t.Errorf("got %+v", got)
 	}
-	if c := <-copied; c.body != body || c.shadow != "true" || c.user != "u" {
+	if c := <-copied; c.body != body || c.shadow != "true" || c.user != unit {
 		t.Errorf("the copy had %d bytes, %+v", len(c.body), seen{"", c.shadow, c.user})
 	}
 	primary, copies := byKind(w.sink.wait(t, 2))
