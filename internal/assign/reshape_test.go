@@ -140,6 +140,27 @@ func checkEnds(t *rapid.T, a, b []Interval) {
 	}
 }
 
+// Live in two pieces gives from its first, and a candidate in two pieces gives up its second.
+func TestReshapeOfPieces(t *testing.T) {
+	at := func(s release.Share) uint64 { return Measure(s) - 1 }
+	end := uint64(1<<64 - 1)
+	pieces := []Interval{{at(100_000), 0}, {at(300_000), 1}, {at(600_000), 0}, {at(700_000), 1}, {end, 0}}
+	grown, err := Reshape(pieces, []release.Share{650_000, 350_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grown[0].Arm != 1 || !reflect.DeepEqual(grown[1:], pieces) {
+		t.Errorf("live gave elsewhere: %v", grown)
+	}
+	shrunk, err := Reshape(pieces, []release.Share{750_000, 250_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(shrunk[:3], pieces[:3]) || shrunk[3].Arm != 1 || shrunk[3].Last >= pieces[3].Last {
+		t.Errorf("the candidate gave elsewhere: %v", shrunk)
+	}
+}
+
 // One candidate: nobody leaves it while its share rises, nobody joins while it falls, whatever was before.
 func TestOneCandidateIsMonotone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

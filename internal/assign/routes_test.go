@@ -50,7 +50,7 @@ func TestMatchMostSpecificFirst(t *testing.T) {
 		route("prefix", release.Match{Path: "/v1/"}),
 		route("exact", release.Match{Path: "/v1/credit"}),
 		route("longer", release.Match{Path: "/v1/credit/"}),
-		route("beta", release.Match{Path: "/v1/credit", Headers: map[string]string{"X-Beta": "1"}}),
+		route("with-header", release.Match{Path: "/v1/credit", Headers: map[string]string{"X-Beta": "1"}}),
 		route("host", release.Match{Host: "Models.Example:8080"}),
 		route("helpdesk", release.Match{Model: "helpdesk"}),
 		route("hosted", release.Match{Model: "helpdesk", Host: "llm.example"}),
@@ -62,7 +62,7 @@ func TestMatchMostSpecificFirst(t *testing.T) {
 		{"x", "/v1/credit", "", "", "exact"},
 		{"x", "/v1/credit/7", "", "", "longer"},
 		{"x", "/v1/creditor", "", "", "prefix"},
-		{"x", "/v1/credit", "1", "", "beta"},
+		{"x", "/v1/credit", "1", "", "with-header"},
 		{"models.example", "/v1/credit", "1", "", "host"},
 		{"MODELS.example:9", "/", "", "", "host"},
 		{"x", "/v1/credit", "1", "helpdesk", "helpdesk"},
@@ -95,7 +95,7 @@ func TestAssignInEachKind(t *testing.T) {
 	smaller := compile(t, releasing("credit", release.ExposureWouldBe, 100_000)).All[0]
 	serve := compile(t, releasing("credit", release.ExposureServe, 0)).All[0]
 	outside := compile(t, route("credit", release.Match{})).All[0]
-	candidates, mirrored, fewer := 0, 0, 0
+	candidates, mirrored, fewer, both := 0, 0, 0, 0
 	const n = 20_000
 	for i := range n {
 		unit := fmt.Appendf(nil, "user-%d", i)
@@ -115,8 +115,9 @@ func TestAssignInEachKind(t *testing.T) {
 		candidates += int(s.Arm)
 		mirrored += b2i(w.Mirrored)
 		fewer += b2i(smaller.Mirrored(unit))
+		both += b2i(w.Mirrored && w.Counted == 1)
 	}
-	for _, c := range []struct{ got, want int }{{candidates, n / 5}, {mirrored, n / 2}, {fewer, n / 10}} {
+	for _, c := range []struct{ got, want int }{{candidates, n / 5}, {mirrored, n / 2}, {fewer, n / 10}, {both, n / 10}} {
 		if c.got < c.want-350 || c.got > c.want+350 { // five standard deviations of n/2
 			t.Errorf("%d units, expected about %d", c.got, c.want)
 		}
