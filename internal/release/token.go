@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"github.com/dchest/siphash"
-	"github.com/zeebo/xxh3"
 )
 
 // Token is what an exposure id says: to which exposure, arm and stratum a feedback belongs. It is
@@ -129,14 +128,6 @@ func (k *Keyring) ParseToken(s string) (Token, error) {
 func (k *Keyring) UnitHash(unit []byte) uint64 {
 	return siphash.Hash(k.unit.k0, k.unit.k1, unit)
 }
-
-// binSeed is the fixed seed of bins: the bytes "sluicebn", big-endian. It is part of what is stored.
-const binSeed = 0x736c75696365626e
-
-// BinOf is the bin of a unit: the highest 10 bits of XXH3-64 of its name with the seed
-// 0x736c75696365626e. It is the same for every release, model and fleet, and independent of the
-// assignment, which hashes without that seed.
-func BinOf(unit []byte) uint16 { return uint16(xxh3.HashSeed(unit, binSeed) >> 54) }
 
 func putUint48(b []byte, v uint64) {
 	binary.BigEndian.PutUint16(b, uint16(v>>32))

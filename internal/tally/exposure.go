@@ -56,6 +56,9 @@ func (t *Tally) exposure(e *release.Exposure) {
 		at.segment, at.segs = true, t.segmentsOf(e)
 		t.countSegments(&at)
 	}
+	if diverted(e) {
+		return
+	}
 	for _, i := range t.prog.immediate {
 		m := &t.prog.metrics[i]
 		if m.cat >= 0 {
@@ -72,6 +75,14 @@ func (t *Tally) exposure(e *release.Exposure) {
 	if t.prog.needsAnswer {
 		t.hold(e, bin, at.segs)
 	}
+}
+
+// diverted says that live answered for the candidate without a try, because the gateway's breaker was
+// open or its lease over. Such an exposure counts for the arm's units, so that the sample ratio stays
+// right, and says nothing about the version: as a success of the candidate it would hide the harm that
+// opened the breaker. (A fall-back after a failure is another thing: it counts as the failure.)
+func diverted(e *release.Exposure) bool {
+	return e.Flags&(release.FlagBreaker|release.FlagLease) != 0
 }
 
 // baseRoom is how much earlier than the first exposure another gateway's may be, ms.
@@ -96,7 +107,7 @@ func (t *Tally) meet(s *stratum, a *armSums, e *release.Exposure) int {
 	}
 	u.stratum, u.arm, u.first, u.window = s.id, e.Arm, t.units.ticks(e.Time), 0
 	a.units += 1 << t.units.level
-	if under(e.Unit, s.level) && len(t.prog.closings) > 0 {
+	if under(e.Unit, s.level) && len(t.prog.closings) > 0 && !diverted(e) {
 		t.units.queue.push(opened{at: t.now, unit: uint32(i), stratum: s.id})
 	}
 	return i

@@ -179,6 +179,9 @@ func (w *twin) exposure(e release.Exposure) {
 			w.add(1, "segment exposures %s %d", age, e.Arm)
 		}
 	}
+	if diverted(&e) {
+		return
+	}
 	for i, m := range w.m.Spec.Metrics {
 		if w.readings[i].Feedback != "" {
 			continue
