@@ -46,12 +46,13 @@ var arrows = map[string]struct {
 	"internal/api":        {"internal/judge internal/records internal/release internal/rollout", "shows and commands what records hold"},
 
 	"internal/simulate": {"internal/assign internal/judge internal/release internal/rollout internal/stats internal/tally", "the core on a virtual clock"},
+	"internal/compare":  {"internal/stats", "two finished samples of outputs: no release, no traffic, no looking again"},
 	"internal/sim":      {"*", "the whole system in one thread, faults on"},
 	"internal/app":      {"internal/api internal/assign internal/console internal/controller internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/judge", "joins the parts"},
 
 	"internal/demo/credittraffic": {"examples/credit", "requests drawn from the example's held-out applicants"},
 	"internal/demo":               {"examples/credit examples/credit/scoring examples/credit/server internal/api internal/app internal/demo/credittraffic internal/release internal/rollout internal/suite", "runs the example against a whole server"},
-	"internal/cli":                {"internal/api internal/app internal/demo internal/judge internal/release internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos"},
+	"internal/cli":                {"internal/api internal/app internal/compare internal/demo internal/judge internal/release internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos; stat, simulate and compare need no server"},
 	"cmd/sluice":                  {"internal/cli", "one line"},
 
 	"examples/credit":                  {"", "data of the example"},

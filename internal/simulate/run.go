@@ -14,7 +14,7 @@ import (
 // Looks are taken this long after a stratum began, and then each at lookRatio times the time of the one before.
 const (
 	firstLook = 10 * time.Second
-	lookRatio = 1.3
+	lookRatio = 1.35
 )
 
 // maxIdle is how much one tick adds to a step's clock (package rollout's rule).
