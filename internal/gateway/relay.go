@@ -136,7 +136,7 @@ func (x *exchange) try(o *outcome, v *version) {
 	ctx, cancel := context.WithTimeoutCause(x.r.Context(), v.timeout, errVersionTimeout)
 	o.cancel = cancel
 	h := x.g.policy(x.own).outgoing(x.r, v, x.hop, x.m.signals.answerJSON)
-	resp, err := x.g.opts.Upstream.RoundTrip(upstreamRequest(ctx, x.r, v, h, x.body, x.sent))
+	resp, err := x.g.opts.Upstream.RoundTrip(upstreamRequest(x.conn.traced(ctx), x.r, v, h, x.body, x.sent))
 	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 999) {
 		// 101 was not asked for, other 1xx are no final answer.
 		_ = resp.Body.Close()
@@ -369,7 +369,8 @@ func (x *exchange) record() {
 		return
 	}
 	e := &x.e
-	e.Latency, e.TTFB = latency, first
+	e.Latency = micros(x.conn.off(x.done.Sub(x.start)))
+	e.TTFB = min(micros(x.conn.off(time.Duration(first)*time.Microsecond)), e.Latency)
 	e.ReqLen = add32(0, len(x.body.bytes())+x.sent.size())
 	x.g.opts.Sink.Record(e)
 }

@@ -40,6 +40,7 @@ type exchange struct {
 	class  class
 	done   time.Time
 	first  time.Time
+	conn   connWait
 	kept   keeper
 	token  [release.TokenLen]byte
 
@@ -48,7 +49,7 @@ type exchange struct {
 
 // serve relays one request: walk (a) of the design.
 func (g *Gateway) serve(w *answer, r *http.Request) {
-	x := &exchange{g: g, w: w, r: r}
+	x := &exchange{g: g, w: w, r: r, conn: connWait{now: g.now}}
 	if p, ok := x.entry(); !ok {
 		g.refuse(w, p, "")
 		return

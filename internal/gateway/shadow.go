@@ -86,7 +86,7 @@ func (x *exchange) mirror() bool {
 	h[HeaderShadow] = []string{"true"}
 	c := &exchange{ // a second exchange without a client, which shares only what is never written
 		g: x.g, r: x.r.WithContext(x.g.copies.alive), p: x.p, m: x.m, hop: x.hop,
-		body: x.body, start: x.start, served: candidate, e: x.e,
+		body: x.body, start: x.start, served: candidate, e: x.e, conn: connWait{now: x.g.now},
 	}
 	c.e.Arm, c.e.Kind = candidate, release.ExposureCopy
 	if x.body != nil {
@@ -108,7 +108,7 @@ func (x *exchange) copy(v *version, h http.Header) {
 	x.start = x.g.now()
 	defer x.recordCopy()
 	e.Status, e.Fault = http.StatusBadGateway, release.FaultGateway // until it is known better
-	resp, err := x.g.opts.Upstream.RoundTrip(upstreamRequest(ctx, x.r, v, h, x.body, nil))
+	resp, err := x.g.opts.Upstream.RoundTrip(upstreamRequest(x.conn.traced(ctx), x.r, v, h, x.body, nil))
 	x.first = x.g.now()
 	if err != nil {
 		x.blameCopy(ctx)
@@ -164,8 +164,8 @@ func (x *exchange) blameCopy(ctx context.Context) {
 
 func (x *exchange) recordCopy() {
 	e := &x.e
-	e.Latency = micros(x.g.now().Sub(x.start))
-	e.TTFB = min(micros(x.first.Sub(x.start)), e.Latency)
+	e.Latency = micros(x.conn.off(x.g.now().Sub(x.start)))
+	e.TTFB = min(micros(x.conn.off(x.first.Sub(x.start))), e.Latency)
 	e.ReqLen = add32(0, len(x.body.bytes()))
 	x.g.opts.Sink.Record(e)
 }

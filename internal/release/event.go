@@ -71,7 +71,7 @@ type Exposure struct {
 	Time    int64  // Unix milliseconds, when the request had been read
 	Model   ModelKey
 	Release uint32 // number within the model; 0 outside
-	Latency uint32 // microseconds from the request read to the last byte of the answer
+	Latency uint32 // microseconds from the request read to the last byte of the answer, without the wait for a connection
 	TTFB    uint32 // microseconds to the first byte of the answer
 	ReqLen  uint32
 	RespLen uint32
