@@ -55,10 +55,14 @@ var arrows = map[string]struct {
 	"internal/cli":                {"internal/api internal/app internal/compare internal/demo internal/judge internal/release internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos; stat, simulate and compare need no server"},
 	"cmd/sluice":                  {"internal/cli", "one line"},
 
-	"examples/credit":                  {"", "data of the example"},
-	"examples/credit/scoring":          {"", "an example must build without Sluice"},
-	"examples/credit/server":           {"examples/credit/scoring", "an example must build without Sluice"},
-	"examples/credit/cmd/creditserver": {"examples/credit examples/credit/scoring examples/credit/server", "an example must build without Sluice"},
+	"examples/credit":                        {"", "data of the example"},
+	"examples/credit/scoring":                {"", "an example must build without Sluice"},
+	"examples/credit/server":                 {"examples/credit/scoring", "an example must build without Sluice"},
+	"examples/internal/web":                  {"", "an example must build without Sluice"},
+	"examples/diagnosis":                     {"examples/credit/scoring", "the same model format"},
+	"examples/diagnosis/server":              {"examples/credit/scoring examples/diagnosis examples/internal/web", "an example must build without Sluice"},
+	"examples/diagnosis/cmd/diagnosisserver": {"examples/diagnosis/server examples/internal/web", "an example must build without Sluice"},
+	"examples/credit/cmd/creditserver":       {"examples/credit examples/credit/scoring examples/credit/server", "an example must build without Sluice"},
 }
 
 // core is pure: values in, values out.
