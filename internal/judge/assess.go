@@ -17,6 +17,7 @@ type Input struct {
 	Memory   Memory            // of the previous look
 	Rate     float64           // exposures per second of the release at present, all arms; 0: unknown
 	UnitRate float64           // new units per second; 0: unknown
+	Explain  bool              // fill the verdicts' Calls
 }
 
 // Assess says what the data say. The same Input gives the same Assessment, whatever was assessed before. It copes with
@@ -142,7 +143,7 @@ func (j *judging) account(a *Assessment) {
 // subject fixes everything about one metric of one candidate.
 func (j *judging) subject(i, arm int) *subject {
 	m := &j.metrics()[i]
-	s := &subject{metric: m, index: i, arm: arm, alpha: j.alpha, worse: 1, serving: 1}
+	s := &subject{metric: m, index: i, arm: arm, alpha: j.alpha, worse: 1, serving: 1, explain: j.in.Explain}
 	if m.Direction == release.Higher {
 		s.worse = -1
 	}
@@ -188,7 +189,7 @@ func (j *judging) verdict(i, arm int) Verdict {
 			}
 		}
 	}
-	lnHarm, _, harm := j.mem.harm(s, components)
+	lnHarm, by, harm := j.mem.harm(s, components)
 	v := Verdict{
 		Metric: s.metric.Name, Role: s.metric.Role, Kind: s.metric.Kind, Arm: uint8(arm),
 		Harm: harm, Live: f.live, Candidate: f.cand,
@@ -200,6 +201,8 @@ func (j *judging) verdict(i, arm int) Verdict {
 	s.decide(&v, &f)
 	j.needs(s, &v, &f)
 	s.warn(&v)
+	v.Bayes = s.bayes(&f)
+	v.Calls = s.calls(&v, &f, components, by)
 	v.Reason = s.reason(&v, &f)
 	return v
 }

@@ -136,11 +136,11 @@ func (j *judging) drifted(s *subject, vs []versus, m marks, f *finding) {
 	}
 	p := ps[1]
 	d := j.cache.drift(s, compEpoch, p.vs, marksOf(s.index, p.vs))
-	ln := 0.0
+	c := component{name: "drift/" + p.name, share: s.serving * p.weight}
 	if e, ok := d.effect(); ok && d.gate() == "" {
-		ln = above(s.mix, e, 1, s.tolerate)
+		c.ln, c.how = above(s.mix, e, 1, s.tolerate), s.mixedAbove(s.mix, e, 1, s.tolerate)
 	}
-	f.harm = append(f.harm, component{"drift/" + p.name, s.serving * p.weight, ln})
+	f.harm = append(f.harm, c)
 }
 
 // category judges a category metric: harm above tolerate, no worse below margin, both of the divergence.
@@ -170,9 +170,11 @@ func (s *subject) category(d *driftSum, name string, share float64, f *finding) 
 	}
 	if i, err := s.mix.Interval(e.d, e.v, s.alpha); err == nil {
 		f.lo, f.hi, f.level = clamp(i.Lo, 0, 1), clamp(i.Hi, 0, 1), 1-2*s.alpha
+		f.bounds = s.mixedEnds(s.mix, e, i)
 	}
-	f.harm = append(f.harm, component{name, share, above(s.mix, e, 1, s.tolerate)})
+	f.harm = append(f.harm, component{name, share, above(s.mix, e, 1, s.tolerate), s.mixedAbove(s.mix, e, 1, s.tolerate)})
 	f.noWorse = below(s.mix, e, 1, s.margin)
+	s.prove(&f.noWorseBy, f.noWorse, 1, s.mixedBelow(s.mix, e, 1, s.margin))
 }
 
 // moved names the answer whose share differs most, for instance " (reject 65 % against 30 %)".

@@ -12,6 +12,8 @@
 //     latency.go and category.go (R6), and in the shadow step by pairs.go (R8).
 //  4. memory.go keeps the suprema of the evidence for harm and decides by their weighted maximum (R5).
 //  5. ratio.go checks the assignment itself (R7, R8); needs.go forecasts; words.go writes the sentences.
+//  6. Beside a verdict: bayes.go, a view that is not corrected for looking and decides nothing, and, when asked for,
+//     explain.go, the calls of published functions that reproduce its numbers.
 //
 // # How a metric's alpha is spent
 //

@@ -73,6 +73,7 @@ type subject struct {
 	tolerate bound
 	mix      stats.Mixture
 	hasMix   bool
+	explain  bool // calls that reproduce the numbers are asked for
 }
 
 func (s *subject) decides() bool { return s.weight > 0 }

@@ -133,7 +133,7 @@ func (j *judging) userHarm(s *subject, vs []versus, f *finding) {
 		if shares.mirror > 0 {
 			key := "mirror" + strconv.Itoa(v.order)
 			ln := j.cache.harmLevel(s, key, c, tol.shift)
-			f.harm = append(f.harm, component{key, s.serving * shares.mirror * stats.StartWeight(v.order), ln})
+			f.harm = append(f.harm, component{key, s.serving * shares.mirror * stats.StartWeight(v.order), ln, s.pointed(c, tol.shift, ln, true)})
 		}
 		lower := 0.0
 		if shares.lower > 0 {
@@ -174,11 +174,11 @@ func (j *judging) addLabel(s *subject, prefix string, p process, share float64, 
 		cells = append(cells, l)
 	}
 	name := prefix + p.name
-	f.harm = append(f.harm, component{name, share * p.weight, j.cache.label(s, name, cells)})
+	f.harm = append(f.harm, component{name, share * p.weight, j.cache.label(s, name, cells), s.labelledBy(cells, false)})
 }
 
 // labelBelow is E1's evidence for "less than the bound", by the release-long process and the present epoch.
-func (j *judging) labelBelow(s *subject, name string, vs []versus, b bound) float64 {
+func (j *judging) labelBelow(s *subject, name string, vs []versus, b bound, by *[]proof) float64 {
 	if len(vs) == 0 || (!b.isRatio() && b.shift > 0) {
 		return 0
 	}
@@ -195,15 +195,18 @@ func (j *judging) labelBelow(s *subject, name string, vs []versus, b bound) floa
 		}
 	}
 	ln := j.cache.labelBelow(s, name+"/epoch", epoch) + math.Log(stats.EpochWeight(present))
+	s.prove(by, ln-math.Ln2, stats.EpochWeight(present)/2, s.labelledBy(epoch, true))
 	if !vs[len(vs)-1].fell {
-		ln = math.Max(ln, j.cache.labelBelow(s, name+"/long", long)-math.Ln2)
+		l := j.cache.labelBelow(s, name+"/long", long) - math.Ln2
+		s.prove(by, l-math.Ln2, 0.25, s.labelledBy(long, true))
+		ln = math.Max(ln, l)
 	}
 	return ln
 }
 
 // userNoWorse is R3 on the present stratum: bounds or E2 on the units' indicators, half of alpha each. ok is
 // false where R3 leaves the answer to E2 over bins.
-func (j *judging) userNoWorse(s *subject, c counts, margin bound) (ln float64, ok bool) {
+func (j *judging) userNoWorse(s *subject, c counts, margin bound, f *finding) (ln float64, ok bool) {
 	live := c.kA / math.Max(1, c.nA)
 	if s.event() < 0 {
 		live = c.kB / math.Max(1, c.nB)
@@ -214,9 +217,13 @@ func (j *judging) userNoWorse(s *subject, c counts, margin bound) (ln float64, o
 	if c.nA == 0 || c.nB == 0 {
 		return 0, true
 	}
-	ln = math.Max(0, j.cache.noWorseLevel(s, c, margin.shift)-math.Ln2)
+	level := j.cache.noWorseLevel(s, c, margin.shift)
+	ln = math.Max(0, level-math.Ln2)
+	s.proveTwice(&f.noWorseBy, level-math.Ln2, s.pointed(c, margin.shift, level, false))
 	if c.kA >= minEvents && c.kB >= minEvents {
-		ln = math.Max(ln, indicators(c, margin.shift)-math.Ln2)
+		x := indicators(c, margin.shift) - math.Ln2
+		s.proveTwice(&f.noWorseBy, x, s.indicated(c, margin.shift))
+		ln = math.Max(ln, x)
 	}
 	return ln, true
 }
@@ -247,6 +254,11 @@ func unitEffect(c counts) effect {
 func (j *judging) events(s *subject, vs []versus, m marks, f *finding) {
 	j.frequent(s, vs, m, s.serving/2, 0.5, f)
 	bins, gate := *f, f.gate
+	if s.explain { // where R3 does not apply, the request rate has all of alpha
+		for _, p := range bins.noWorseBy {
+			s.prove(&f.noWorseBy, p.ln+math.Ln2, 2*p.share, p.how)
+		}
+	}
 	f.gate = ""
 	j.userHarm(s, vs, f)
 	margin, known := s.userBound(s.margin)
@@ -257,15 +269,15 @@ func (j *judging) events(s *subject, vs []versus, m marks, f *finding) {
 	switch {
 	case !s.decides() && s.margin == zero: // watch: nothing is asked
 	case margin.isRatio():
-		f.noWorse = math.Max(bins.noWorse, j.labelBelow(s, "noWorse", vs, margin)-math.Ln2)
+		f.noWorse = math.Max(bins.noWorse, j.labelBelow(s, "noWorse", vs, margin, &f.noWorseBy)-math.Ln2)
 	default:
 		ln, ok := 0.0, false
 		if known {
-			ln, ok = j.userNoWorse(s, present, margin)
+			ln, ok = j.userNoWorse(s, present, margin, f)
 		}
 		f.noWorse = s.combineNoWorse(ln, ok, bins.noWorse)
 	}
-	f.better = math.Max(bins.better, j.labelBelow(s, "better", vs, zero)-math.Ln2)
+	f.better = math.Max(bins.better, j.labelBelow(s, "better", vs, zero, &f.betterBy)-math.Ln2)
 	s.showUsers(present, gate, f)
 	s.userForecast(present, margin, bins.reached, f)
 	f.gate = s.userGate(vs, present, gate)
@@ -322,6 +334,7 @@ func (s *subject) showUsers(c counts, bins State, f *finding) {
 	f.live.Value, f.cand.Value = c.kA/c.nA, c.kB/c.nB
 	f.estimate = 100 * (f.cand.Value - f.live.Value)
 	f.lo, f.hi, f.level = 100*(b.Lo-a.Hi), 100*(b.Hi-a.Lo), 1-2*s.alpha
+	s.showsUsers(c, f)
 	if e := unitEffect(c); bins == "" && c.kA >= minEvents && c.kB >= minEvents {
 		s.tighten(e, f)
 	}
@@ -339,6 +352,7 @@ func (s *subject) tighten(e effect, f *finding) {
 	}
 	if i, err := mix.Interval(e.d, e.v, s.alpha); err == nil && i.Hi-i.Lo < (f.hi-f.lo)/100 {
 		f.lo, f.hi = 100*i.Lo, 100*i.Hi
+		f.bounds = s.mixedEnds(mix, e, i)
 	}
 }
 

@@ -27,6 +27,10 @@ type finding struct {
 	early     bool                    // no unit's window is over yet (R3)
 	wait      float64                 // seconds that pass before an exposure counts (R3, R7)
 	warn      []string
+	post      *plain  // the difference that the estimate shows, for the Bayesian view
+	bounds    []proof // what the ends of the interval rest on
+	noWorseBy []proof // candidates for noWorse, as long as Explain asks; the one of equal value is it
+	betterBy  []proof
 }
 
 // component is one route to harm: its name in Memory, its share of the metric's alpha, its evidence now.
@@ -34,6 +38,7 @@ type component struct {
 	name  string
 	share float64
 	ln    float64
+	how   *evidence // nil unless Explain asks
 }
 
 // frequent judges proportions and means by E2 over bins. share is what it may spend of the metric's alpha on harm, split of
@@ -57,15 +62,17 @@ func (j *judging) frequent(s *subject, vs []versus, m marks, share, split float6
 		return
 	}
 	s.interval(diff, f)
-	j.binsHarm(s, "bins", compRate, share, vs, c, pick, f, func(c *binned) float64 {
+	j.binsHarm(s, "bins", compRate, share, vs, c, pick, f, func(c *binned) (float64, *evidence) {
 		e, ok := c.effect(s.tolerate.factor)
 		if !ok || c.gate(s.binary()) != "" {
-			return 0
+			return 0, nil
 		}
-		return above(s.mix, e, s.worse, s.tolerate)
+		return above(s.mix, e, s.worse, s.tolerate), s.mixedAbove(s.mix, e, s.worse, s.tolerate)
 	})
 	f.noWorse = below(s.mix, mar, s.worse, s.margin) + math.Log(split)
 	f.better = below(s.mix, diff, s.worse, zero) + math.Log(split)
+	s.prove(&f.noWorseBy, f.noWorse, split, s.mixedBelow(s.mix, mar, s.worse, s.margin))
+	s.prove(&f.betterBy, f.better, split, s.mixedBelow(s.mix, diff, s.worse, zero))
 	if ps := processes(vs); len(ps) > 0 {
 		share *= ps[0].weight
 	}
@@ -74,14 +81,15 @@ func (j *judging) frequent(s *subject, vs []versus, m marks, share, split float6
 
 // binsHarm adds E2's processes: release-long and of the present epoch. all are the sums over vs.
 func (j *judging) binsHarm(s *subject, name string, k comp, share float64, vs []versus, all *binned,
-	pick func(*versus) (a, b sums), f *finding, ask func(*binned) float64,
+	pick func(*versus) (a, b sums), f *finding, ask func(*binned) (float64, *evidence),
 ) {
 	for _, p := range processes(vs) {
 		c := all
 		if p.comp != 0 {
 			c = j.cache.sum(s, k+p.comp, p.vs, marksOf(s.index, p.vs), pick)
 		}
-		f.harm = append(f.harm, component{name + "/" + p.name, share * p.weight, ask(c)})
+		ln, how := ask(c)
+		f.harm = append(f.harm, component{name + "/" + p.name, share * p.weight, ln, how})
 	}
 }
 
@@ -129,6 +137,7 @@ func (s *subject) interval(e effect, f *finding) {
 		return
 	}
 	k := s.scale()
+	s.shows(e, f)
 	f.estimate, f.lo, f.hi, f.level = e.d*k, i.Lo*k, i.Hi*k, 1-2*s.alpha
 	if s.binary() {
 		f.lo, f.hi = math.Max(f.lo, -100), math.Min(f.hi, 100)

@@ -39,7 +39,7 @@ func (j *judging) latency(s *subject, vs []versus, m marks, f *finding) {
 		pick := overSums(s.index, i, false)
 		c := j.cache.sum(s, compOver+comp(i), vs, m, pick)
 		if t.Quantile != tailQuantile {
-			j.binsHarm(s, quantileName(t.Quantile), compOver+comp(i), share, vs, c, pick, f, exceeds(t.Quantile))
+			j.binsHarm(s, quantileName(t.Quantile), compOver+comp(i), share, vs, c, pick, f, s.exceeds(t.Quantile))
 		}
 		if declared {
 			over = c
@@ -94,14 +94,14 @@ func orZero(y, n []float64) []float64 {
 }
 
 // exceeds is E2's ln E that the candidate exceeds tolerate times the threshold more often than live the threshold.
-func exceeds(q float64) func(*binned) float64 {
+func (s *subject) exceeds(q float64) func(*binned) (float64, *evidence) {
 	mix, err := stats.VarianceMixture(q * (1 - q))
-	return func(c *binned) float64 {
+	return func(c *binned) (float64, *evidence) {
 		e, ok := c.effect(1)
 		if !ok || err != nil || c.gate(true) != "" {
-			return 0
+			return 0, nil
 		}
-		return above(mix, e, 1, zero)
+		return above(mix, e, 1, zero), s.mixedAbove(mix, e, 1, zero)
 	}
 }
 
@@ -120,6 +120,7 @@ func (s *subject) noSlower(c *binned, f *finding) {
 	}
 	if f.gate == "" {
 		f.noWorse = below(mix, e, 1, zero)
+		s.prove(&f.noWorseBy, f.noWorse, 1, s.mixedBelow(mix, e, 1, zero))
 	}
 	f.reached = func(more float64) bool {
 		if f.gate != "" {

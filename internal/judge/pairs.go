@@ -102,7 +102,7 @@ func (s *subject) paired(p *pairSum, share float64, f *finding) {
 	if s.binary() {
 		share /= 2
 		f.harm = append(f.harm, s.discordant(p, share))
-		f.better = s.discordantBelow(p) - math.Ln2
+		f.better = s.discordantBelow(p, f) - math.Ln2
 	}
 	e, gate := pairedEffect(p.n, p.d)
 	f.live.KEff, f.cand.KEff = effectiveBins(p.n), effectiveBins(p.n)
@@ -126,13 +126,16 @@ func (s *subject) paired(p *pairSum, share float64, f *finding) {
 		return
 	}
 	s.interval(e, f)
-	f.harm = append(f.harm, component{"pairs/bins", share, above(s.mix, e, s.worse, tol)})
+	f.harm = append(f.harm, component{"pairs/bins", share, above(s.mix, e, s.worse, tol), s.mixedAbove(s.mix, e, s.worse, tol)})
 	f.noWorse = below(s.mix, e, s.worse, mar)
-	half := 0.0
+	s.prove(&f.noWorseBy, f.noWorse, 1, s.mixedBelow(s.mix, e, s.worse, mar))
+	share = 1.0
 	if s.binary() {
-		half = math.Ln2
+		share = 0.5
 	}
-	f.better = math.Max(f.better, below(s.mix, e, s.worse, zero)-half)
+	better := below(s.mix, e, s.worse, zero) + math.Log(share)
+	s.prove(&f.betterBy, better, share, s.mixedBelow(s.mix, e, s.worse, zero))
+	f.better = math.Max(f.better, better)
 }
 
 // pairBound is a bound on paired differences. A ratio to live becomes a difference at live's observed mean, which in
@@ -182,11 +185,12 @@ func (s *subject) discordant(p *pairSum, share float64) component {
 			d0 = math.Min(maxLogOdds, math.Log1p(tol.shift/i.Lo))
 		}
 	}
-	l, err := stats.NewLabel([]stats.LabelStratum{tilt(stats.PairedStratum(a, b), d0)}, eventSigma)
-	if err != nil {
-		return component{"pairs/label", share, 0}
+	cells := []stats.LabelStratum{tilt(stats.PairedStratum(a, b), d0)}
+	c := component{name: "pairs/label", share: share}
+	if l, err := stats.NewLabel(cells, eventSigma); err == nil {
+		c.ln, c.how = l.LnAbove(0), s.labelledBy(cells, false)
 	}
-	return component{"pairs/label", share, l.LnAbove(0)}
+	return c
 }
 
 // levelOf is a share of the metric's alpha as a level, within what a bound accepts.
@@ -194,16 +198,19 @@ func (s *subject) levelOf(share float64) float64 {
 	return clamp(s.metricAlpha()*share, 1e-12, 0.5)
 }
 
-func (s *subject) discordantBelow(p *pairSum) float64 {
+func (s *subject) discordantBelow(p *pairSum, f *finding) float64 {
 	a, b := p.liveOnly, p.candOnly
 	if s.worse < 0 {
 		a, b = b, a
 	}
-	l, err := stats.NewLabel([]stats.LabelStratum{stats.PairedStratum(a, b)}, eventSigma)
+	cells := []stats.LabelStratum{stats.PairedStratum(a, b)}
+	l, err := stats.NewLabel(cells, eventSigma)
 	if err != nil {
 		return 0
 	}
-	return l.LnBelow(0)
+	ln := l.LnBelow(0)
+	s.prove(&f.betterBy, ln-math.Ln2, 0.5, s.labelledBy(cells, true))
+	return ln
 }
 
 // pairedLatency judges thresholds on pairs: both answers to one request, I(candidate > f x) - I(live > x).
@@ -221,16 +228,17 @@ func (s *subject) pairedLatency(p *pairSum, share float64, f *finding) {
 			continue
 		}
 		if t.Quantile == tailQuantile { // users at their first pair in which only one answer is that slow
-			f.harm = append(f.harm, component{"pairs/" + quantileName(t.Quantile), share, s.fairCoin(p)})
+			f.harm = append(f.harm, component{"pairs/" + quantileName(t.Quantile), share, s.fairCoin(p), s.labelledBy([]stats.LabelStratum{stats.PairedStratum(p.liveOnly, p.candOnly)}, false)})
 		} else if i < len(p.over) {
 			if e, gate := pairedEffect(p.n, p.over[i]); gate == "" {
-				f.harm = append(f.harm, component{"pairs/" + quantileName(t.Quantile), share, above(mix, e, 1, zero)})
+				f.harm = append(f.harm, component{"pairs/" + quantileName(t.Quantile), share, above(mix, e, 1, zero), s.mixedAbove(mix, e, 1, zero)})
 			}
 		}
 		if t.Quantile == s.quantile() && i < len(p.overMargin) {
 			e, gate := pairedEffect(p.n, p.overMargin[i])
 			if f.gate = gate; gate == "" {
 				f.noWorse = below(mix, e, 1, zero)
+				s.prove(&f.noWorseBy, f.noWorse, 1, s.mixedBelow(mix, e, 1, zero))
 			}
 		}
 	}

@@ -55,6 +55,8 @@ type Verdict struct {
 	Needs     *Needs              `json:"needs,omitempty"` // what a decision still needs; nil when decided
 	Reason    string              `json:"reason"`          // one plain sentence
 	Class     release.MetricClass `json:"class,omitempty"`
+	Bayes     *Bayes              `json:"bayes,omitempty"` // beside the verdict; nil where the sums hold no plain difference
+	Calls     []Call              `json:"calls,omitempty"` // only when Input.Explain asks for them
 	Warnings  []string            `json:"warnings,omitempty"`
 }
 
