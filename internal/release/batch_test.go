@@ -1,6 +1,8 @@
 package release
 
 import (
+	"bytes"
+	"encoding/hex"
 	"math"
 	"reflect"
 	"strings"
@@ -205,6 +207,8 @@ func TestDecodeBatchRefuses(t *testing.T) {
 		"has version 2":  append([]byte{2}, good[1:]...),
 		"at most 262144": make([]byte, MaxBatchBytes+1),
 		"is empty":       nil,
+		"names arm 9":    {batchVersion, 0, 0, 0, 1, 1, 1, 0, 9, 0, 0, 0, 0, 0, 0},
+		"arm 8 of 8":     patched(t, good, 8),
 		"ends early":     {batchVersion, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},
 		"malformed":      {batchVersion, 0, 0x80, 0x00, 0, 0, 0, 0, 0, 0}, // padded number
 	} {
@@ -216,6 +220,23 @@ func TestDecodeBatchRefuses(t *testing.T) {
 		t.Fatalf("a good batch after bad ones: %v", err)
 	}
 	equalBatches(t, &b, &into)
+}
+
+// patched is an encoded typicalBatch whose first context names another arm.
+func patched(t *testing.T, good []byte, arm byte) []byte {
+	t.Helper()
+	context := []byte{7, 3, 2, 1, 0} // release, stratum, epoch, arm, kind
+	at := bytes.Index(good, context)
+	if at < 0 {
+		context[3] = 0
+		at = bytes.Index(good, context)
+	}
+	if at < 0 {
+		t.Fatal("the batch has no such context")
+	}
+	out := bytes.Clone(good)
+	out[at+3] = arm
+	return out
 }
 
 // typicalBatch has exposures with two signals as a busy gateway makes them.
@@ -242,6 +263,28 @@ func typicalBatch(n int) Batch {
 		b.Exposures = append(b.Exposures, e)
 	}
 	return b
+}
+
+// The stored form, pinned: what this test's batch is encoded as must be readable for ever. It has more
+// contexts than the ring holds, so that a slot is taken twice.
+func TestBatchFormat(t *testing.T) {
+	b := typicalBatch(3)
+	for i := range contextSlots + 2 {
+		b.Exposures = append(b.Exposures,
+			Exposure{ID: 1, Unit: 2, Time: 3, Model: 5, Release: uint32(i), Arm: 1, Kind: ExposureCopy, Fault: FaultTimeout, Latency: 9, TTFB: 12, Flags: FlagMirrored},
+			Exposure{ID: 1, Unit: 2, Time: 3, Model: 5, Release: 1})
+	}
+	b.Counts = []ArmCount{{Model: 5, Release: 6, Stratum: 7, Arm: 1, Seen: 300, Dropped: 4}}
+	b.Feedback = []Feedback{{
+		Exposure: 1, Unit: 2, Exposed: 1_700_000_000_000, Time: 1_700_000_005_000, Model: 5, Release: 1, Stratum: 3, Bin: 1023,
+		Kind: ExposureServe, Name: 3, Value: Value{Kind: ValueNumber, Num: -0.5},
+	}}
+	b.Marks = []Mark{{Model: 5, Release: 6, Baseline: &Baseline{Made: 7, Metrics: map[string]MetricBaseline{"errors": {Class: ClassEvent, N: 10, Mean: 0.25}}}}}
+	data, err := b.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "batch.golden", []byte(hex.Dump(data)))
 }
 
 func TestBatchSizeAndAllocations(t *testing.T) {

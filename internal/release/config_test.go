@@ -79,9 +79,11 @@ func TestConfigFaults(t *testing.T) {
 			t.Errorf("a message shows a password: %v", faults)
 		}
 	}
-	c, faults := ParseConfig("config.yaml", []byte("apiVersion: sluice.dev/v1alpha1\nkind: Config\nspec: {admin: {listen: \":8081\"}}\n"))
-	if c == nil || !strings.Contains(faults.Error(), "warning: admin.listen: tokens travel in the clear") {
-		t.Errorf("faults:\n%v", faults)
+	for listen, open := range map[string]bool{":8081": true, "0.0.0.0:8081": true, "10.0.0.1:8081": true, "127.0.0.2:8081": false, "[::1]:1": false, "localhost:1": false} {
+		c, faults := ParseConfig("config.yaml", []byte("apiVersion: sluice.dev/v1alpha1\nkind: Config\nspec: {admin: {listen: \""+listen+"\"}}\n"))
+		if warned := strings.Contains(faults.Error(), "warning: admin.listen: tokens travel in the clear"); c == nil || warned != open {
+			t.Errorf("%s: faults:\n%v", listen, faults)
+		}
 	}
 	for _, listen := range []string{":8080", "0.0.0.0:0", "[::]:80", "localhost:9000", "gw.example.org:80"} {
 		c := DefaultConfig()

@@ -49,7 +49,8 @@ any: {a: [1, 2.50, true, null, "x"], "b.c": {d: e}}
 raw: {"k": [1, {"z": 0.10}]}
 list: [1%, 2%]
 map: {x: 1, "y z": 2}
-inner: {must: "yes"}
+inner:
+  must: "yes"
 `), KindSuite)
 	if len(faults) > 0 {
 		t.Fatal(faults)
@@ -68,7 +69,7 @@ inner: {must: "yes"}
 		t.Errorf("\n%+v, want\n%+v", got, want)
 	}
 	for path, pos := range map[string]Pos{
-		"text": {4, 7}, "share": {11, 8}, "any.a[3]": {13, 26}, "list[1]": {15, 12}, "inner.must": {17, 15},
+		"text": {4, 7}, "share": {11, 8}, "any.a[3]": {13, 26}, "list[1]": {15, 12}, "inner.must": {18, 9}, "inner": {17, 1}, "inner.may": {17, 1},
 		`any["b.c"].d`: {13, 49}, "list[9]": {15, 7}, "nowhere": {1, 1}, `map["y z"]`: {16, 20},
 	} {
 		if got := at.At(path); got != pos {

@@ -60,6 +60,15 @@ func TestTokenRoundTrip(t *testing.T) {
 	})
 }
 
+// The form of an exposure id, pinned: applications keep them for days.
+func TestTokenFormat(t *testing.T) {
+	in := Token{
+		Model: 0x01020304, Release: 5, Stratum: 6, Epoch: 7, Arm: 1, Kind: ExposureCopy, Bin: 1023,
+		Unit: 0x1122334455667788, Time: 1_700_000_000_000, Nonce: 0x99aabbccddeeff00,
+	}
+	golden(t, "token.golden", append(testKeyring(t).AppendToken(nil, &in), '\n'))
+}
+
 func TestParseTokenRefuses(t *testing.T) {
 	k := testKeyring(t)
 	in := Token{Model: 1, Release: 2, Arm: 1, Bin: 77, Time: 1_700_000_000_000}
