@@ -51,7 +51,7 @@ func (f *flow) rebuild(s *sampled, st *stratum) {
 		}
 	}
 	waits := f.waits(s)
-	event := f.eventCell(s)
+	event := f.event
 	q := make([]float64, 0, 16)
 	for u, rate := range s.pop.rates {
 		u := int32(u)

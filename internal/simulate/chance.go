@@ -23,8 +23,8 @@ func (c chance) wait(rate float64) float64 {
 	return c.ExpFloat64() / rate
 }
 
-// poisson draws a count with the given mean. Small means: by inversion, exact. From 64 on: a normal with the
-// Cornish-Fisher correction for skewness, whose distribution function is within 0.002 of the exact one. Between: Hörmann's
+// poisson draws a count with the given mean. Small means: by inversion, exact. From 30 on: a normal with the
+// Cornish-Fisher correction for skewness (see the test). Between: Hörmann's
 // transformed rejection PTRS (Insurance: Mathematics and Economics 12, 1993), exact.
 func (c chance) poisson(mean float64) float64 {
 	switch {
@@ -42,7 +42,7 @@ func (c chance) poisson(mean float64) float64 {
 			p *= mean / n
 		}
 		return n
-	case mean >= 64:
+	case mean >= 30:
 		z := c.NormFloat64()
 		return math.Max(0, math.Floor(mean+math.Sqrt(mean)*z+(z*z-1)/6+0.5))
 	}

@@ -17,6 +17,7 @@ type flow struct {
 	limitZ [2][]float64
 	moved  [2]moments // mean: rates of the first two moments
 	cap    float64
+	event  int       // the outcome of a 0/1 metric that counts per unit
 	units  *unitFlow // nil: nothing is counted per unit
 	v      [2]*tally.MetricView
 	hurt   bool // the rates are those of the incident
@@ -49,7 +50,7 @@ type unitFlow struct {
 }
 
 func newFlow(s *sampled, st *stratum, i int) *flow {
-	f := &flow{law: &s.pop.laws[i], index: i, front: st.from, wouldBe: st.kind == release.ExposureWouldBe}
+	f := &flow{law: &s.pop.laws[i], index: i, front: st.from, event: 1, wouldBe: st.kind == release.ExposureWouldBe}
 	f.median = s.o.base(*f.law.metric).Mean
 	for a := range f.v {
 		f.v[a] = &st.v.Arms[a].Metrics[i]
@@ -70,6 +71,9 @@ func (f *flow) freeze(s *sampled, st *stratum) {
 	b, ok := s.baseline.Metrics[f.law.metric.Name]
 	if !ok {
 		return
+	}
+	if b.Invert {
+		f.event = 0
 	}
 	switch f.law.metric.Kind {
 	case release.MetricMean:
@@ -127,7 +131,7 @@ func (f *flow) chanceOf(s *sampled, st *stratum, u int32) float64 {
 		return f.law.told * f.law.exceeds(profile, f.tailZ[st.arm[u]])
 	}
 	p := f.rates(version)[profile]
-	if f.eventCell(s) == 0 {
+	if f.event == 0 {
 		p = 1 - p
 	}
 	return f.law.told * p
@@ -245,22 +249,13 @@ func (f *flow) outcomes(s *sampled, st *stratum, dt, b float64) {
 	if f.units == nil {
 		return
 	}
-	event := f.eventCell(s)
 	f.units.waiting = due(f.units.waiting, f.units.event, b, func(u int32) {
 		arm, bin := st.arm[u], s.who.bin[u]
 		rate := s.pop.rates[u] * f.chanceOf(s, st, u)
-		f.add(arm, int(bin), event, 1+s.c.poisson(rate*(b-f.units.event[u])))
-		f.cells[arm][event][bin] += rate
+		f.add(arm, int(bin), f.event, 1+s.c.poisson(rate*(b-f.units.event[u])))
+		f.cells[arm][f.event][bin] += rate
 		f.count(s, st, u)
 	})
-}
-
-// eventCell is the outcome that counts per unit.
-func (f *flow) eventCell(s *sampled) int {
-	if s.baseline != nil && s.baseline.Metrics[f.law.metric.Name].Invert {
-		return 0
-	}
-	return 1
 }
 
 func (f *flow) add(arm uint8, bin, y int, n float64) {

@@ -1,0 +1,18 @@
+package simulate
+
+import "testing"
+
+// BenchmarkCredit is one equal release of the credit example: 72 hours of 40 requests a second.
+func BenchmarkCredit(b *testing.B) {
+	o, err := Options{Model: credit(b), ICC: 0.1, Activity: DefaultActivity}.complete()
+	if err != nil {
+		b.Fatal(err)
+	}
+	pop := newPopulation(&o)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := simulateOne(&o, pop, uint64(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
