@@ -130,6 +130,8 @@ func read(m *release.Model, v *tally.View) figures {
 				f[name+"live only"], f[name+"candidate only"] = float64(mv.LiveOnly), float64(mv.CandOnly)
 				if m.Spec.Metrics[j].Kind == release.MetricLatency {
 					delete(f, name+"d")
+				} else {
+					f[name+"live"], f[name+"candidate"] = mv.LiveY, mv.CandY
 				}
 				for k, r := range mv.Over {
 					f[name+fmt.Sprint("over ", k)] = sum(r)

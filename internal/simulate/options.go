@@ -23,7 +23,7 @@ type Options struct {
 	Rate      float64  // requests per second of all users; default: the file's traffic, else 40
 	Users     int      // different users; default: those of a day in the file's traffic, else 20,000; at most 1e6
 	ICC       float64  // share of each metric's variance that lies between users; 0 to 0.45
-	Activity  Activity // how unequally active users are
+	Activity  Activity // how unequally active users are; zero: all the same
 	// FeedbackRate is the share of exposures whose outcome is told, once FeedbackDelay after the exposure; 0 means all.
 	FeedbackRate  float64
 	FeedbackDelay time.Duration

@@ -29,6 +29,7 @@ type pairMetric struct {
 	edges  []pairEdge   // latency
 	shares [2][]cellRow // category
 	diff   moments      // mean
+	live   []float64    // mean: rate of live's values, by bin
 	clash  []float64    // time of the unit's first discordant pair
 	unhurt []int32      // units before it
 	odds   []float64    // chance that this pair is the candidate's
@@ -103,6 +104,7 @@ func (p *pairMetric) rebuild(s *sampled, st *stratum, from float64) {
 	}
 	if p.law.metric.Kind == release.MetricMean {
 		p.diff = moments{make([]float64, release.Bins), make([]float64, release.Bins)}
+		p.live = make([]float64, release.Bins)
 	}
 	for i := range p.edges {
 		e := rowsOf(2)
@@ -138,6 +140,7 @@ func (p *pairMetric) addUser(s *sampled, u int32) {
 		a, a2 := capped(p.law.mean(0, profile), limit)
 		b, b2 := capped(p.law.mean(1, profile), limit)
 		p.same[bin] += rate
+		p.live[bin] += rate * a
 		p.diff.first[bin] += rate * (b - a)
 		p.diff.second[bin] += rate * (a2 + b2 - 2*a*b)
 	case release.MetricLatency:
@@ -233,7 +236,7 @@ func (p *pairMetric) differences(s *sampled, dt float64) {
 		p.v.CandY += both + up
 		p.v.LiveSumSq += both + down
 		p.v.SumSq += up + down
-	} else {
+	} else { // only the ratio of both is shown: live's mean is the unit
 		p.v.LiveY += n
 		p.v.CandY += n * p.law.factor
 	}
@@ -267,7 +270,7 @@ func (p *pairMetric) means(s *sampled, dt float64) {
 		p.v.N[bin] += n
 		p.v.D[bin] += d
 		p.v.SumSq += n * m2
-		live := n * p.law.means[0]
+		live := n * p.live[bin] / r
 		p.v.LiveY += live
 		p.v.CandY += live + d
 	}
