@@ -111,6 +111,85 @@ func TestSampleOfAStratumIsFixed(t *testing.T) {
 	}
 }
 
+// R1: a unit that stays in the set when it thins keeps its past: its event is not its first again.
+func TestThinningKeepsTheUnitsPast(t *testing.T) {
+	cfg := testConfig(0)
+	cfg.Limits.Units = 64
+	f := &feeder{t: t, tl: mustNew(t, cfg)}
+	fail := func(unit uint64) {
+		e := plain(cfg, f.seq+1, unit, 1000)
+		e.Fault = release.FaultUpstream
+		f.fold(release.Batch{Exposures: []release.Exposure{e}})
+	}
+	firsts := func() (n uint64) {
+		for _, a := range f.tl.View().Strata[0].Arms {
+			n += a.Metrics[0].Event.First
+		}
+		return n
+	}
+	want := uint64(0)
+	for unit := uint64(1); unit <= 64; unit++ {
+		if unit%3 == 0 {
+			fail(unit)
+			want++
+			continue
+		}
+		f.fold(release.Batch{Exposures: []release.Exposure{plain(cfg, f.seq+1, unit, 1000)}})
+		if under(unit, 1) {
+			want++ // it stays, and fails for the first time below
+		}
+	}
+	if f.tl.units.level != 0 {
+		t.Fatalf("level %d with 64 units in a set of 64", f.tl.units.level)
+	}
+	for unit := uint64(1000); f.tl.units.level == 0; unit++ {
+		f.fold(release.Batch{Exposures: []release.Exposure{plain(cfg, f.seq+1, unit, 1000)}})
+	}
+	for unit := uint64(1); unit <= 64; unit++ {
+		fail(unit)
+	}
+	if firsts() != want {
+		t.Errorf("%d first events, want %d: each unit's first, but for those that the set forgot", firsts(), want)
+	}
+}
+
+// A window is over at its last millisecond: what is due then is done, and what comes then is late.
+func TestWindowsEndExactly(t *testing.T) {
+	cfg := testConfig(0)
+	f := &feeder{t: t, tl: mustNew(t, cfg)}
+	at := func(ms int64) release.Exposure { return plain(cfg, f.seq+1, 500+f.seq, ms) }
+	unit := at(1000) // thumbs: one second; errors: one and a half
+	f.fold(release.Batch{Exposures: []release.Exposure{unit}})
+	sums := func() (thumbs float64, closed uint64) {
+		for _, a := range f.tl.View().Strata[0].Arms {
+			closed += a.Metrics[0].Event.Closed
+			for _, n := range a.Metrics[6].N {
+				thumbs += n
+			}
+		}
+		return thumbs, closed
+	}
+	for _, step := range []struct {
+		ms     int64
+		thumbs float64
+		closed uint64
+	}{{1999, 0, 0}, {2000, 1, 0}, {2499, 1, 0}, {2500, 1, 1}} {
+		f.fold(release.Batch{Exposures: []release.Exposure{at(step.ms)}})
+		if thumbs, closed := sums(); thumbs != step.thumbs || closed != step.closed {
+			t.Errorf("at %d ms: %v exposures in thumbs and %d closed units, want %v and %d", step.ms, thumbs, closed, step.thumbs, step.closed)
+		}
+	}
+	late := f.tl.Counters().LateExposures
+	f.fold(release.Batch{Exposures: []release.Exposure{at(1500)}}) // its second is over at 2500, now
+	if f.tl.Counters().LateExposures != late+1 {
+		t.Error("an exposure whose window ended at this very moment is not late")
+	}
+	f.fold(release.Batch{Exposures: []release.Exposure{at(1501)}})
+	if f.tl.Counters().LateExposures != late+1 {
+		t.Error("an exposure whose window has a millisecond left is late")
+	}
+}
+
 // What waits is bounded; what is left out is chosen by a hash of its id and counted.
 func TestHeldThinsByID(t *testing.T) {
 	cfg := testConfig(0)
