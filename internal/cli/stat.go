@@ -139,7 +139,7 @@ func readFile(in io.Reader, name string) ([]byte, error) {
 		if err != nil {
 			return nil, usage(err.Error(), "name a file that can be read, or - for standard input")
 		}
-		defer f.Close() //nolint:errcheck // it was only read
+		defer f.Close() // it was only read
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))

@@ -108,6 +108,7 @@ func (f *flow) freeze(s *sampled, st *stratum) {
 		if b.Class == release.ClassEvent || b.Class == release.ClassBoth {
 			f.startUnits(s, st, s.marked)
 		}
+	case release.MetricEvent, release.MetricCategory: // nothing of theirs is frozen that is drawn here
 	}
 }
 

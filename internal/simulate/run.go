@@ -199,11 +199,8 @@ func (r *run) next() time.Duration {
 
 // counts says whether the step's clock moves.
 func (r *run) counts() bool {
-	switch r.s.Spec.Spec.Plan.Steps[r.s.Step].Kind() {
-	case release.StepTest, release.StepPause:
-		return true
-	}
-	return len(r.s.Barriers) == 0
+	kind := r.s.Spec.Spec.Plan.Steps[r.s.Step].Kind()
+	return kind == release.StepTest || kind == release.StepPause || len(r.s.Barriers) == 0
 }
 
 // left lists how long the step's clock has to run until something may happen by time alone.
