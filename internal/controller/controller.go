@@ -69,6 +69,7 @@ type Controller struct {
 	o     Options
 	cache map[string]*judge.Cache // by release; owned by the loop
 	saved map[string]time.Time    // when the clock was last saved; owned by the loop
+	over  map[string]uint32       // by model, the ended release after which nothing is left to do; owned by the loop
 
 	effects sync.WaitGroup
 	mu      sync.Mutex
@@ -80,7 +81,7 @@ func New(o Options) *Controller {
 	if o.Every == 0 {
 		o.Every = time.Second
 	}
-	return &Controller{o: o, cache: map[string]*judge.Cache{}, saved: map[string]time.Time{}, running: map[string]bool{}}
+	return &Controller{o: o, cache: map[string]*judge.Cache{}, saved: map[string]time.Time{}, over: map[string]uint32{}, running: map[string]bool{}}
 }
 
 // leaseTTL is how long a leader that vanished is waited for; an embedded store needs no wait.
@@ -149,12 +150,10 @@ func (c *Controller) Tick(ctx context.Context, now time.Time, lease records.Leas
 	}
 	var faults []error
 	for _, m := range models {
-		if m.Running == 0 {
-			continue
+		if m.Running != 0 {
+			faults = append(faults, c.tickRelease(ctx, m, now, lease))
 		}
-		if err := c.tickRelease(ctx, m, now, lease); err != nil {
-			faults = append(faults, err)
-		}
+		faults = append(faults, c.closeEnded(ctx, m))
 	}
 	if _, err := c.o.Records.Publish(ctx, c.o.Lease); err != nil {
 		faults = append(faults, err)
@@ -184,10 +183,32 @@ func (c *Controller) tickRelease(ctx context.Context, m records.Model, now time.
 		return err
 	}
 	c.startEffects(ctx, next.State)
-	if next.State.Phase.Ended() {
-		delete(c.cache, key(next.State))
-		delete(c.saved, key(next.State))
-		return c.o.Evidence.Ended(ctx, name, next.State.Number)
+	return nil
+}
+
+// closeEnded does what is left after a release's end, tick by tick until all of it is done: its effects,
+// and its tallies. The end need not have been decided here: people abort and undo without the controller,
+// and a leader may die right after its decision.
+func (c *Controller) closeEnded(ctx context.Context, m records.Model) error {
+	name, n := m.Spec.Metadata.Name, m.Last
+	if m.Running != 0 {
+		n-- // releases follow each other: the one before has ended
+	}
+	if n == 0 || c.over[name] == n {
+		return nil
+	}
+	rel, err := c.o.Records.Release(ctx, name, n)
+	if err != nil || !rel.State.Phase.Ended() {
+		return err
+	}
+	delete(c.cache, key(rel.State))
+	delete(c.saved, key(rel.State))
+	c.startEffects(ctx, rel.State)
+	if err := c.o.Evidence.Ended(ctx, name, n); err != nil {
+		return err
+	}
+	if len(rel.State.Effects) == 0 {
+		c.over[name] = n
 	}
 	return nil
 }
