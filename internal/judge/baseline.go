@@ -29,7 +29,7 @@ var bank = []float64{0.5, 0.75, 0.9, 0.95, 0.99}
 
 // MakeBaseline freezes from live what comparing needs: per metric the class that decides its engine, the variance
 // that scales E2, the cap of a mean, latency thresholds, the dictionary of a category. Live is arm 0 of the first
-// step with users; in the shadow step every arm, since live serves all of them.
+// step with users, and every arm of the strata before it, since live serves all of them.
 //
 // It returns nil and what is missing in words while there are too few observations: 200 at least, and as many as ten seconds
 // of the declared traffic bring up to 10,000, in a shadow step at most a quarter of the pairs. A metric told by feedback whose
@@ -61,17 +61,14 @@ func MakeBaseline(model *release.Model, view *tally.View, strata []Stratum, now 
 	return b, ""
 }
 
-// liveArms lists the arms that live served: all would-be arms of shadow strata; else live's in serving strata of the first
-// epoch.
+// liveArms lists the arms that live served: all would-be arms (of the shadow step, but also of a test or pause step before
+// users are exposed, which may be over within seconds), and live's own in serving strata of the first epoch.
 func liveArms(view *tally.View, strata []Stratum) []*tally.ArmView {
 	kinds := map[uint16]Stratum{}
-	shadow := false
 	first := -1
 	for _, s := range strata {
 		kinds[s.ID] = s
-		if s.Kind == release.ExposureWouldBe {
-			shadow = true
-		} else if s.Kind == release.ExposureServe && first < 0 {
+		if s.Kind == release.ExposureServe && first < 0 {
 			first = int(s.Epoch)
 		}
 	}
@@ -85,7 +82,7 @@ func liveArms(view *tally.View, strata []Stratum) []*tally.ArmView {
 			for a := range v.Arms {
 				arms = append(arms, &v.Arms[a])
 			}
-		case s.Kind == release.ExposureServe && !shadow && int(s.Epoch) == first && len(v.Arms) > 0:
+		case s.Kind == release.ExposureServe && int(s.Epoch) == first && len(v.Arms) > 0:
 			arms = append(arms, &v.Arms[0])
 		}
 	}
