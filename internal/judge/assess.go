@@ -52,6 +52,7 @@ func (c *Cache) Assess(in Input) Assessment {
 	a.Ratio = j.ratio("ratio", "units", func(v *tally.ArmView) uint64 { return v.NewUnits })
 	a.Outcomes = j.ratio("outcomes", "units with an outcome", func(v *tally.ArmView) uint64 { return v.Outcomes })
 	j.checkAA(&a)
+	a.Diagnostics = j.finishDiagnostics()
 	a.Memory = j.mem.m
 	return a
 }
@@ -67,6 +68,9 @@ type judging struct {
 	shadow  bool // the plan has, or the release had, pairs: their share of alpha is set aside
 	onPairs bool // the verdicts of this look come from pairs
 	serving map[int][]versus
+
+	diagnostics []Diagnostic
+	hypotheses  int // asked, of which diagnostics are the ones worth naming
 }
 
 func (j *judging) metrics() []release.Metric {
@@ -204,6 +208,7 @@ func (j *judging) verdict(i, arm int) Verdict {
 	v.Bayes = s.bayes(&f)
 	v.Calls = s.calls(&v, &f, components, by)
 	v.Reason = s.reason(&v, &f)
+	j.diagnose(s, &v, components)
 	return v
 }
 

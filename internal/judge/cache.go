@@ -11,11 +11,12 @@ import (
 // answer (a test compares), and may be thrown away whenever memory is short: about 32 kB per metric and candidate once
 // there is a second stratum, six times that for a latency.
 type Cache struct {
-	sums   map[sumKey]*cachedSum
-	drifts map[sumKey]*cachedDrift
-	labels map[labelKey]cachedLabel
-	points map[labelKey]cachedPoints
-	work   *binSum // sums of one look
+	sums    map[sumKey]*cachedSum
+	drifts  map[sumKey]*cachedDrift
+	labels  map[labelKey]cachedLabel
+	points  map[labelKey]cachedPoints
+	classes map[classKey]cachedClass
+	work    *binSum // sums of one look
 }
 
 // comp tells the E2 questions of one metric apart.

@@ -324,3 +324,15 @@ func jsTerm(d float64) float64 {
 	}
 	return (1+d)*math.Log1p(d) + (1-d)*math.Log1p(-d)
 }
+
+// classSums reads one answer of a category metric as a 0/1 outcome.
+func classSums(m *tally.MetricView, class int) sums {
+	if m == nil {
+		return sums{}
+	}
+	s := sums{m.N, noCounts}
+	if class < len(m.Category) && len(m.Category[class]) == release.Bins {
+		s.y = m.Category[class]
+	}
+	return s
+}

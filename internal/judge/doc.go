@@ -13,7 +13,9 @@
 //  4. memory.go keeps the suprema of the evidence for harm and decides by their weighted maximum (R5).
 //  5. ratio.go checks the assignment itself (R7, R8); needs.go forecasts; words.go writes the sentences.
 //  6. Beside a verdict: bayes.go, a view that is not corrected for looking and decides nothing, and, when asked for,
-//     explain.go, the calls of published functions that reproduce its numbers.
+//     explain.go, the calls of published functions that reproduce its numbers. diagnose.go names what differs among
+//     watched metrics and answers, under control of the false discovery rate.
+//  7. watch.go is the detector for the time after a release: a fresh process per window.
 //
 // # How a metric's alpha is spent
 //

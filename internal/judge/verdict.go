@@ -92,6 +92,8 @@ type Assessment struct {
 	Total     []uint64  `json:"total"`     // by arm, exposures of users over all serving strata of the release
 	Loss      []float64 `json:"loss"`      // by arm, share of exposures never recorded
 	Memory    Memory    `json:"memory"`
+	// Diagnostics are side questions under control of the false discovery rate, most evidence first; none decides.
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 }
 
 // Memory is what judge must remember between looks because the promise is about suprema: the largest
