@@ -57,8 +57,12 @@ var arrows = map[string]struct {
 
 	"examples/credit":                        {"", "data of the example"},
 	"examples/credit/scoring":                {"", "an example must build without Sluice"},
-	"examples/credit/server":                 {"examples/credit/scoring", "an example must build without Sluice"},
+	"examples/credit/server":                 {"examples/credit examples/credit/scoring", "an example must build without Sluice"},
 	"examples/internal/web":                  {"", "an example must build without Sluice"},
+	"examples/llm":                           {"examples/llm/slm", "data of the example"},
+	"examples/llm/slm":                       {"", "an example must build without Sluice"},
+	"examples/llm/server":                    {"examples/internal/web examples/llm examples/llm/slm", "an example must build without Sluice"},
+	"examples/llm/cmd/llmserver":             {"examples/internal/web examples/llm/server", "an example must build without Sluice"},
 	"examples/diagnosis":                     {"examples/credit/scoring", "the same model format"},
 	"examples/diagnosis/server":              {"examples/credit/scoring examples/diagnosis examples/internal/web", "an example must build without Sluice"},
 	"examples/diagnosis/cmd/diagnosisserver": {"examples/diagnosis/server examples/internal/web", "an example must build without Sluice"},
