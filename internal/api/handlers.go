@@ -195,7 +195,7 @@ func (s *server) getRelease(c call) (any, error) {
 		return nil, err
 	}
 	view := s.view(rel.State)
-	view.Strata, view.Baseline = rel.State.Strata, rel.State.Baseline
+	view.Strata, view.Baseline, view.Spec = rel.State.Strata, rel.State.Baseline, &rel.State.Spec
 	decisions, _, err := s.o.Records.Decisions(c.Context(), rel.State.Model, 0)
 	if err != nil {
 		return nil, err

@@ -70,13 +70,11 @@ func New(o Options) http.Handler {
 	for _, r := range s.routes() {
 		mux.Handle(r.pattern, s.adapt(r))
 	}
-	if o.Metrics != nil {
-		mux.Handle("GET /metrics", s.guard(records.Viewer, o.Metrics))
+	for _, m := range s.mounts() {
+		if m.handler != nil {
+			mux.Handle(m.pattern, s.guard(m.role, m.handler))
+		}
 	}
-	if o.Feedback != nil {
-		mux.Handle("POST /api/v1/feedback", s.guard(records.Operator, o.Feedback))
-	}
-	mux.Handle("GET /api/v1/stream", s.guard(records.Viewer, http.HandlerFunc(s.stream)))
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(s.unknownRoute(r)))
 	})
@@ -86,12 +84,28 @@ func New(o Options) http.Handler {
 	return s.harden(mux)
 }
 
-// routes is the whole interface on one screen.
+// mount is a route whose handler writes its answer itself.
+type mount struct {
+	pattern string
+	role    string
+	handler http.Handler // nil: not offered
+}
+
+func (s *server) mounts() []mount {
+	return []mount{
+		{"GET /metrics", records.Viewer, s.o.Metrics},
+		{"POST /api/v1/feedback", records.Operator, s.o.Feedback},
+		{"GET /api/v1/stream", records.Viewer, http.HandlerFunc(s.stream)},
+	}
+}
+
+// routes is, with mounts, the whole interface on one screen.
 func (s *server) routes() []route {
 	const v1 = "/api/v1"
 	return []route{
 		{"GET /healthz", "", 200, s.healthz},
 		{"GET /readyz", "", 200, s.readyz},
+		{"GET /api/openapi.json", "", 200, s.openAPI},
 		{"GET " + v1 + "/version", "", 200, s.version},
 		{"GET " + v1 + "/whoami", records.Viewer, 200, s.whoami},
 

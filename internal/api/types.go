@@ -69,6 +69,7 @@ type Release struct {
 	Strata             []rollout.Stratum      `json:"strata,omitempty"` // only when one release is asked for
 	Baseline           *release.Baseline      `json:"baseline,omitempty"`
 	Decisions          []rollout.Decision     `json:"decisions,omitempty"`
+	Spec               *release.Model         `json:"spec,omitempty"` // the file as it was frozen, only when one release is asked for
 	SpecHash           string                 `json:"specHash"`
 	Generation         uint64                 `json:"generation"`
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sluice.dev/sluice/internal/api"
+	"sluice.dev/sluice/internal/console"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -34,6 +35,7 @@ func (a *App) startAdmin(spec release.ConfigSpec) error {
 		},
 		Feedback: rewritten("/-/sluice/feedback", a.gateway),
 		Metrics:  promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
+		Console:  console.Handler(),
 		Ready:    a.ready,
 	})
 	var err error
