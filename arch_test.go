@@ -55,7 +55,7 @@ var arrows = map[string]struct {
 	"internal/cli":                {"internal/api internal/app internal/compare internal/demo internal/judge internal/release internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos; stat, simulate and compare need no server"},
 	"cmd/sluice":                  {"internal/cli", "one line"},
 
-	"examples/credit":                        {"", "data of the example"},
+	"examples/credit":                        {"examples/credit/scoring", "data of the example"},
 	"examples/credit/scoring":                {"", "an example must build without Sluice"},
 	"examples/credit/server":                 {"examples/credit examples/credit/scoring", "an example must build without Sluice"},
 	"examples/internal/web":                  {"", "an example must build without Sluice"},
