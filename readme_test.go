@@ -1,7 +1,6 @@
 package sluice_test
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"os"
@@ -44,18 +43,26 @@ func TestReadmeQuickstart(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "bash", "-e", "-o", "pipefail", "-c", string(block[1]))
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 5 * time.Second
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	// A file, because the servers that the script leaves running keep their output open.
+	file, err := os.Create(dir + "/output.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cmd.Stdout, cmd.Stderr = file, file
 	err = cmd.Run()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the servers that the script started
+	out, readErr := os.ReadFile(file.Name())
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
 	if err != nil {
 		log, _ := os.ReadFile(dir + "/sluice.log")
-		t.Fatalf("%v\n%s\n--- sluice.log\n%s", err, out.String(), tail(string(log)))
+		t.Fatalf("%v\n%s\n--- sluice.log\n%s", err, out, tail(string(log)))
 	}
 	for _, want := range []string{"a valid Model", "model hello created", "Succeeded", "is whole", "v1 is live again"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the output does not hold %q:\n%s", want, out.String())
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output does not hold %q:\n%s", want, out)
 		}
 	}
 }

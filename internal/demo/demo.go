@@ -133,7 +133,7 @@ func (d *Demo) GatewayURL() string { return d.app.GatewayURL() }
 
 // apply stores the demo's Model file and its suite, as sluice apply would.
 func (d *Demo) apply(ctx context.Context) error {
-	file, err := modelFile(planData{URLs: d.models.urls, Shadow: !d.o.NoShadow, Rate: d.o.Rate})
+	file, err := modelFile(planData{URLs: d.models.urls, Shadow: !d.o.NoShadow, Rate: max(1, d.o.Rate/5)})
 	if err != nil {
 		return err
 	}
@@ -161,6 +161,9 @@ func (d *Demo) Run(ctx context.Context) (Result, error) {
 			return result, err
 		}
 		result.Releases = append(result.Releases, r)
+		if !r.Phase.Ended() {
+			break // it waits for a person: the next release can't begin
+		}
 	}
 	return result, nil
 }

@@ -13,7 +13,7 @@ var creditPlan string
 type planData struct {
 	URLs   map[string]string
 	Shadow bool
-	Rate   int
+	Rate   int // requests per second that are declared: what a busy machine still carries, so that nothing waits for more
 }
 
 // modelFile returns the demo's Model file.

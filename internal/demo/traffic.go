@@ -133,7 +133,7 @@ func (t *traffic) pace(ctx context.Context, jobs chan<- job) {
 const (
 	firstRate = 500
 	leastRate = 100
-	tooSlow   = 5 * serviceDelay
+	tooSlow   = 15 * serviceDelay
 )
 
 // adapt returns the rate of the next second.
