@@ -1,0 +1,408 @@
+//go:build browser
+
+package console_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"sluice.dev/sluice/internal/api"
+	"sluice.dev/sluice/internal/console"
+	"sluice.dev/sluice/internal/judge"
+	"sluice.dev/sluice/internal/records"
+	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/rollout"
+	"sluice.dev/sluice/internal/store"
+)
+
+const (
+	chromium = "/usr/bin/chromium"
+	patience = 2 * time.Minute // of a whole test, on a busy machine
+)
+
+// hostile is what somebody could write as a reason.
+const hostile = `<img src=x onerror="document.title='owned'"> <script>document.title='owned'</script>`
+
+const modelFile = `
+apiVersion: sluice.dev/v1alpha1
+kind: Model
+metadata: {name: credit}
+spec:
+  match: {path: /credit}
+  dialect: json
+  unit: {from: [header:X-User-Id]}
+  versions:
+    v1: {url: "http://127.0.0.1:9101"}
+    v2: {url: "http://127.0.0.1:9102"}
+  live: v1
+  metrics:
+    - {name: errors, source: error, direction: lower, margin: 0.5pp, role: guardrail}
+    - {name: slow, source: latency, quantile: 0.95, margin: 1.25x, tolerate: 1.1x, role: guardrail}
+    - {name: correct, source: "agree(json:decision, feedback:outcome)", window: 10m, direction: higher, margin: 1pp, role: objective}
+    - {name: decision, source: json:decision, kind: category, margin: 0.05bits, role: guardrail}
+  plan:
+    steps:
+      - pause: {}
+      - canary: {shares: [10%, 50%], hold: 10m, deadline: 24h}
+      - approval: {by: [risk]}
+      - production: {holdback: 5%, watch: 1h}
+`
+
+// world is a server with a release that stands in its canary step. The numbers are made up; all that
+// becomes of them goes through the same code as in a real release.
+type world struct {
+	*httptest.Server
+	records *records.Records
+	tokens  map[string]string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	now := time.Now().Add(-40 * time.Minute)
+	w := &world{records: records.New(store.NewMemory()), tokens: map[string]string{}}
+	for _, role := range []string{records.Viewer, records.Operator, records.Admin} {
+		_, clear, err := w.records.CreateToken(t.Context(), records.Token{Name: role + "-token", Role: role, Groups: []string{"risk"}}, now)
+		must(t, err)
+		w.tokens[role] = clear
+	}
+	m, faults := release.ParseModel("model.yaml", []byte(modelFile))
+	must(t, faults.Err())
+	who := records.Who{Name: "operator-token", Role: records.Operator}
+	_, _, err := w.records.PutModel(t.Context(), m.Normalise(), who, now)
+	must(t, err)
+	w.start(t, who, now)
+	w.command(t, 1, rollout.CmdAbort, now.Add(time.Minute), "the wrong file was applied")
+	w.start(t, who, now.Add(2*time.Minute))
+	w.command(t, 2, rollout.CmdPromote, now.Add(3*time.Minute), hostile)
+	w.tick(t, 2, now.Add(5*time.Minute))
+	w.command(t, 2, rollout.CmdPromote, now.Add(20*time.Minute), "10% looks well")
+	w.tick(t, 2, now.Add(25*time.Minute))
+	w.Server = httptest.NewServer(api.New(api.Options{
+		Records: w.records, Now: time.Now, Log: slog.New(slog.DiscardHandler), Version: "test", Console: console.Handler(),
+		Salt: func() string { return "salt of another release" },
+	}))
+	t.Cleanup(func() {
+		w.Server.CloseClientConnections()
+		w.Server.Close()
+	})
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) start(t *testing.T, who records.Who, now time.Time) {
+	t.Helper()
+	_, _, err := w.records.Start(t.Context(), records.StartParams{Model: "credit", Candidate: "v2", Reason: "boosted trees", Who: who, Now: now, Salt: now.String()})
+	must(t, err)
+}
+
+func (w *world) command(t *testing.T, n uint32, kind rollout.CommandKind, now time.Time, reason string) {
+	t.Helper()
+	_, _, err := w.records.Apply(t.Context(), "credit", n, rollout.Input{Now: now, Command: &rollout.Command{
+		Kind: kind, By: "operator-token", Role: records.Operator, Roles: []string{records.Operator}, Address: "127.0.0.1", Reason: reason,
+	}}, nil)
+	must(t, err)
+}
+
+// tick tells the release what its data say.
+func (w *world) tick(t *testing.T, n uint32, now time.Time) {
+	t.Helper()
+	rel, err := w.records.Release(t.Context(), "credit", n)
+	must(t, err)
+	in := rollout.Input{Now: now, Tick: &rollout.Tick{Served: rel.State.Generation, Arriving: true, Assessment: assessment(), TallyHash: strings.Repeat("ab", 32)}}
+	_, _, err = w.records.Apply(t.Context(), "credit", n, in, nil)
+	must(t, err)
+}
+
+func assessment() *judge.Assessment {
+	arm := func(value float64, n uint64) judge.Arm {
+		return judge.Arm{Value: value, Exposures: n, Units: n / 9, KEff: 1000}
+	}
+	pp := func(v float64) release.Margin { return release.Margin{Value: v, Unit: release.Points} }
+	return &judge.Assessment{
+		Verdicts: []judge.Verdict{
+			{
+				Metric: "errors", Role: release.Guardrail, Kind: release.MetricEvent, Arm: 1, State: judge.NoWorse, NoWorse: true, Live: arm(.0091, 41210), Candidate: arm(.0088, 41022),
+				Estimate: -.03, Lo: -.29, Hi: .24, Unit: "pp", Level: .9, Alpha: .0125, LnNoWorse: 4, Margin: pp(.5), Tolerate: pp(.25),
+				Reason: "errors: candidate 0.88 % against 0.91 %, no worse is shown: difference -0.29 to 0.24 points at 90 %, margin 0.5; 41,022 and 41,210 exposures",
+			},
+			{
+				Metric: "slow", Role: release.Guardrail, Kind: release.MetricLatency, Arm: 1, State: judge.Better, NoWorse: true, Better: true, Live: arm(48.2, 41210), Candidate: arm(39.9, 41022),
+				Estimate: .83, Lo: .78, Hi: .88, Unit: "x", Level: .9, Alpha: .0125, LnNoWorse: 9, LnBetter: 5, Margin: release.Margin{Value: 1.25, Unit: release.Factor}, Tolerate: release.Margin{Value: 1.1, Unit: release.Factor},
+				Reason: "slow: 95th percentile of candidate 39.9 ms against 48.2 ms, better: 0.78 to 0.88 times live's at 90 %, margin 1.25x; 41,022 and 41,210 exposures",
+			},
+			{
+				Metric: "correct", Role: release.Objective, Kind: release.MetricProportion, Arm: 1, State: judge.Undecided, Live: arm(.847, 9120), Candidate: arm(.861, 9077),
+				Estimate: 1.4, Lo: -1.2, Hi: 3.9, Unit: "pp", Level: .9, Alpha: .0125, LnNoWorse: 1.9, Margin: pp(1), Tolerate: pp(.5), Needs: &judge.Needs{Exposures: 5200, Units: 600, Seconds: 1460, Text: "about 5,200 more exposures, 24 min"},
+				Reason: "correct: candidate 86.1 % against 84.7 %, undecided: difference -1.2 to 3.9 points at 90 %, margin 1; 9,077 and 9,120 exposures; about 5,200 more exposures, 24 min",
+			},
+			{
+				Metric: "decision", Role: release.Guardrail, Kind: release.MetricCategory, Arm: 1, State: judge.NoWorse, NoWorse: true, Live: arm(.91, 41210), Candidate: arm(.93, 41022),
+				Estimate: .004, Lo: 0, Hi: .013, Unit: "bits", Level: .9, Alpha: .0125, LnNoWorse: 5, Margin: release.Margin{Value: .05, Unit: release.Bits}, Tolerate: release.Margin{Value: .025, Unit: release.Bits},
+				Reason: "decision: answers of candidate differ from live's by 0.004 bits, no worse is shown: difference 0 to 0.013 bits at 90 %, margin 0.05; 41,022 and 41,210 exposures",
+			},
+		},
+		Ratio:     judge.Ratio{Units: []uint64{4579, 4558}, Expected: []float64{.5, .5}, Reason: "as many users as planned"},
+		Exposures: []uint64{41210, 41022}, Total: []uint64{41210, 49230}, Loss: []float64{0, 0},
+	}
+}
+
+// browser is one fresh browser, and what must not happen in it.
+type browser struct {
+	context.Context
+	mu     sync.Mutex
+	faults []string
+}
+
+func open(t *testing.T, w *world) *browser {
+	t.Helper()
+	if _, err := os.Stat(chromium); err != nil {
+		t.Skipf("%s is missing: apt-get install chromium", chromium)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(chromium), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en"), chromedp.Env("LANGUAGE=en"),
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
+	}
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	b := &browser{Context: ctx}
+	must(t, chromedp.Listen(ctx, func(event any) { b.see(w.URL, event) }))
+	b.do(t, chromedp.Navigate(w.URL+"/"))
+	return b
+}
+
+// see notes exceptions, messages of the policy, and requests to another host.
+func (b *browser) see(base string, event any) {
+	note := ""
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		if !strings.HasPrefix(e.Request.URL, base) && !strings.HasPrefix(e.Request.URL, "blob:"+base) {
+			note = "a request to " + e.Request.URL
+		}
+	case *runtime.EventExceptionThrown:
+		note = "exception: " + e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			note += " " + e.ExceptionDetails.Exception.Description
+		}
+	case *cdplog.EventEntryAdded:
+		if strings.Contains(e.Entry.Text, "Content Security Policy") {
+			note = e.Entry.Text
+		}
+	}
+	if note != "" {
+		b.mu.Lock()
+		b.faults = append(b.faults, note)
+		b.mu.Unlock()
+	}
+}
+
+type step = chromedp.Action[chromedp.Void]
+
+func (b *browser) do(t *testing.T, steps ...step) {
+	t.Helper()
+	for _, s := range steps {
+		if err := chromedp.Do(b, s); err != nil {
+			page, _ := chromedp.Run(b, chromedp.Evaluate[string](`location.hash + " " + document.body.innerText`)) // for the message only
+			t.Fatalf("%v\n%v\non the page: %s", err, b.noted(), page)
+		}
+	}
+}
+
+func visible(css string) step    { return chromedp.WaitVisible(chromedp.CSS(css)) }
+func click(css string) step      { return chromedp.Click(chromedp.CSS(css)) }
+func set(css, value string) step { return chromedp.SetValue(chromedp.CSS(css), value) }
+func keys(css, value string) step {
+	return chromedp.SendKeys(chromedp.CSS(css), value)
+}
+
+func evaluate(js string) step { return chromedp.Evaluate[chromedp.Void]("void (" + js + ")") }
+
+// goTo opens a page of the console and waits for a part of it.
+func goTo(hash, ready string) step {
+	return chromedp.Steps(evaluate(`location.hash = "`+hash+`"`), visible(ready))
+}
+
+// until waits for a condition of the page. (chromedp's own Poll compiles text in the page, which the
+// policy forbids.)
+func until(condition string) step {
+	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		for {
+			ok, err := chromedp.Evaluate[bool]("Boolean("+condition+")")(ctx, target)
+			if err != nil || ok {
+				return chromedp.Void{}, err
+			}
+			if _, err := chromedp.Sleep(50*time.Millisecond)(ctx, target); err != nil {
+				return chromedp.Void{}, fmt.Errorf("waiting for %s: %w", condition, err)
+			}
+		}
+	}
+}
+
+func get[T any](t *testing.T, b *browser, a chromedp.Action[T]) T {
+	t.Helper()
+	v, err := chromedp.Run(b, a)
+	if err != nil {
+		t.Fatalf("%v\n%v", err, b.noted())
+	}
+	return v
+}
+
+func (b *browser) noted() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.faults...)
+}
+
+func (b *browser) clean(t *testing.T) {
+	t.Helper()
+	for _, fault := range b.noted() {
+		t.Error(fault)
+	}
+}
+
+func (b *browser) login(t *testing.T, token string) {
+	t.Helper()
+	b.do(t, visible("#token"), set("#token", token), click("#login"), visible(".models"))
+}
+
+func (b *browser) text(t *testing.T, css string) string {
+	t.Helper()
+	return get(t, b, chromedp.Text(chromedp.CSS(css)))
+}
+
+// shot keeps a picture for people to look at, if the environment names a folder for it.
+func (b *browser) shot(t *testing.T, name string) {
+	t.Helper()
+	dir := os.Getenv("SLUICE_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png := get(t, b, chromedp.FullScreenshot(100))
+	must(t, os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644))
+}
+
+const release2 = "#/models/credit/releases/2"
+
+func TestBrowserOperatorAborts(t *testing.T) {
+	w := newWorld(t)
+	b := open(t, w)
+	b.do(t, visible("#token"), set("#token", "slc_0000000000000000_wrong"), click("#login"),
+		until(`document.querySelector(".login .fault").textContent !== ""`))
+	b.shot(t, "login")
+	b.login(t, w.tokens[records.Operator])
+	if list := b.text(t, ".models"); !strings.Contains(list, "credit") || !strings.Contains(list, "50%") || !strings.Contains(list, "Ramping") {
+		t.Errorf("the list says %q", list)
+	}
+	b.shot(t, "models")
+	b.do(t, click(".model a"), visible(".way"), visible(".chart canvas"))
+	if steps := b.text(t, ".way"); !strings.Contains(steps, "Canary") || !strings.Contains(steps, "2/2") {
+		t.Errorf("the way says %q", steps)
+	}
+	if evidence := b.text(t, ".verdicts"); !strings.Contains(evidence, "86.1%") || !strings.Contains(evidence, "9,077") || !strings.Contains(evidence, "undecided") {
+		t.Errorf("the evidence says %q", evidence)
+	}
+	title := get(t, b, chromedp.Title())
+	if text := b.text(t, "table.decisions"); !strings.Contains(text, hostile) || strings.Contains(title, "owned") {
+		t.Errorf("a hostile reason became markup: %q", text)
+	}
+	b.shot(t, "release")
+
+	b.do(t, click("#lang"), until(`document.documentElement.lang === "zh-CN" && document.querySelector(".way")?.textContent.includes("金丝雀")`))
+	b.shot(t, "release-zh")
+	b.do(t, visible("#act-abort"), click("#act-abort"), visible("dialog #confirm"))
+	if does := b.text(t, "#does"); !strings.Contains(does, "v1") {
+		t.Errorf("the dialog does not say what it will do: %q", does)
+	}
+	b.shot(t, "abort-zh")
+	b.do(t, keys("#reason", "客户投诉增多"), click("#confirm"),
+		until(`document.querySelector(".title .chip")?.textContent === "已回滚"`))
+	b.clean(t)
+
+	rel, err := w.records.Release(t.Context(), "credit", 2)
+	must(t, err)
+	decisions, _, err := w.records.Decisions(t.Context(), "credit", 0)
+	must(t, err)
+	last := decisions[len(decisions)-1]
+	if rel.State.Phase != rollout.RolledBack || last.By != "operator-token" || !strings.Contains(last.Reason, "客户投诉增多") {
+		t.Errorf("on record: %s, %+v", rel.State.Phase, last)
+	}
+}
+
+func TestBrowserViewerOnlyLooks(t *testing.T) {
+	w := newWorld(t)
+	b := open(t, w)
+	b.login(t, w.tokens[records.Viewer])
+	b.do(t, goTo(release2, "#act-abort"))
+	enabled := get(t, b, chromedp.Evaluate[int](`document.querySelectorAll(".title .actions button:enabled").length`))
+	if enabled != 0 {
+		t.Errorf("a viewer may press %d buttons", enabled)
+	}
+	// The stream brings what others do.
+	w.command(t, 2, rollout.CmdPause, time.Now(), "lunch")
+	b.do(t, until(`document.querySelector(".title .chip")?.textContent === "Paused"`), visible("#act-resume"))
+	stored := get(t, b, chromedp.Evaluate[string](`JSON.stringify(localStorage) + document.cookie`))
+	if strings.Contains(stored, "slc_") {
+		t.Error("the token is kept beyond the tab")
+	}
+	// A token that is revoked meanwhile leads back to the login page.
+	must(t, w.records.RevokeToken(t.Context(), strings.Split(w.tokens[records.Viewer], "_")[1], time.Now()))
+	b.do(t, evaluate(`location.hash = "#/"`), visible("#token"))
+	b.clean(t)
+}
+
+func TestBrowserPhoneAndOtherPages(t *testing.T) {
+	w := newWorld(t)
+	b := open(t, w)
+	b.login(t, w.tokens[records.Admin])
+	for _, p := range []struct{ name, hash, ready string }{
+		{"models", "#/", ".models"},
+		{"release", release2, ".way"},
+		{"audit", "#/models/credit/audit", "#chain"},
+		{"settings", "#/settings", "#token-create"},
+	} {
+		b.do(t, chromedp.EmulateViewport(390, 844), goTo(p.hash, p.ready))
+		wide := get(t, b, chromedp.Evaluate[int](`document.documentElement.scrollWidth - innerWidth`))
+		if wide > 0 {
+			t.Errorf("%s is %d pixels wider than a phone", p.name, wide)
+		}
+		b.shot(t, "phone-"+p.name)
+		b.do(t, chromedp.EmulateViewport(1280, 900), evaluate(`document.documentElement.dataset.theme = "dark"`))
+		b.shot(t, "dark-"+p.name)
+		b.do(t, evaluate(`document.documentElement.dataset.theme = "light"`))
+		b.shot(t, "light-"+p.name)
+	}
+	b.do(t, set("#token-name", "ci"), click("#token-create"), visible("#fresh-token"))
+	if token := b.text(t, "#fresh-token"); !strings.HasPrefix(token, "slc_") {
+		t.Errorf("the new token is %q", token)
+	}
+	b.do(t, evaluate(`location.hash = "#/models/credit/audit"`), visible("#chain"), keys("#filter", "wrong file"),
+		until(`document.querySelectorAll("tbody tr").length === 1`))
+	if chain := b.text(t, "#chain"); !strings.Contains(chain, "verified") {
+		t.Errorf("the chain says %q", chain)
+	}
+	b.clean(t)
+}
