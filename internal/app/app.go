@@ -109,7 +109,10 @@ func (a *App) start(ctx context.Context) error {
 	a.background("routes", a.keeper.Run)
 	publisher := a.startPublisher(spec)
 	folder := a.startFolder()
-	ctl := a.startController(publisher, folder, lease)
+	ctl, err := a.startController(publisher, folder, lease)
+	if err != nil {
+		return err
+	}
 	if err := a.startGateway(spec, keys, publisher, ctl); err != nil {
 		return err
 	}
@@ -174,13 +177,17 @@ func (a *App) startFolder() *ingest.Folder {
 	return f
 }
 
-func (a *App) startController(p *ingest.Publisher, f *ingest.Folder, lease time.Duration) *controller.Controller {
+func (a *App) startController(p *ingest.Publisher, f *ingest.Folder, lease time.Duration) (*controller.Controller, error) {
+	tell, err := newNotifier(a.o.Config.Spec.Notify, a.o.Log)
+	if err != nil {
+		return nil, err
+	}
 	c := controller.New(controller.Options{
 		Records: a.records, Evidence: &evidence{folder: f, publisher: p, store: a.store},
-		Gateways: gateways{a.keeper}, Suites: &suites{records: a.records, log: a.o.Log}, Log: a.o.Log, Lease: lease,
+		Gateways: gateways{a.keeper}, Suites: &suites{records: a.records, log: a.o.Log}, Notifier: tell, Log: a.o.Log, Lease: lease,
 	})
 	a.background("controller", c.Run)
-	return c
+	return c, nil
 }
 
 func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *ingest.Publisher, ctl *controller.Controller) error {

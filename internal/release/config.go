@@ -30,6 +30,8 @@ type ConfigSpec struct {
 	Admin AdminConfig `json:"admin,omitzero"`
 	// How telemetry waits for the store.
 	Telemetry TelemetryConfig `json:"telemetry,omitzero"`
+	// Webhooks that are told of decisions.
+	Notify []NotifyConfig `json:"notify,omitempty"`
 	// What is logged on standard error.
 	Log LogConfig `json:"log,omitzero"`
 }
@@ -206,6 +208,7 @@ func (c *Config) Normalise() *Config {
 	setDefault(&s.Admin.Listen, DefaultAdminListen)
 	setDefault(&s.Telemetry.Ring, DefaultRing)
 	setDefault(&s.Telemetry.SpoolSize, DefaultSpoolSize)
+	s.Notify = normaliseNotify(s.Notify)
 	setDefault(&s.Log.Level, LogInfo)
 	setDefault(&s.Log.Format, LogText)
 	return &n

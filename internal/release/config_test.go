@@ -69,6 +69,13 @@ func TestConfigFaults(t *testing.T) {
 		{"telemetry: {ring: 10}", "telemetry.ring: 10 is out of range"},
 		{"telemetry: {spoolSize: 1KiB}", "telemetry.spoolSize: 1KiB is out of range"},
 		{"log: {level: trace}", "log.level: \"trace\" is not known here"},
+		{"notify: [{secret: env:X}]", "notify[0].url: it is missing"},
+		{"notify: [{url: 'ftp://a/b'}]", `notify[0].url: the scheme "ftp" is not supported`},
+		{"notify: [{url: 'https://u:pw@a/b'}]", "notify[0].url: it holds credentials"},
+		{"notify: [{url: 'env:'}]", "notify[0].url: the secret's name is empty"},
+		{"notify: [{url: 'https://a', secret: hunter2}]", "notify[0].secret: a secret must not stand in the file"},
+		{"notify: [{url: 'https://a', on: [rolback]}]", `did you mean "rollback"?`},
+		{"notify: [{url: 'https://a', format: xml}]", `notify[0].format: "xml" is not known here`},
 		{"logs: {}", `logs: there is no such field (remove it; did you mean "log"?)`},
 	} {
 		c, faults := ParseConfig("config.yaml", []byte("apiVersion: sluice.dev/v1alpha1\nkind: Config\nspec: {"+tt.spec+"}\n"))

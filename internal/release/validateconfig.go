@@ -55,6 +55,7 @@ func (c *Config) validate(at *Positions) Faults {
 	x.serverLimits("spec.gateway.limits", s.Gateway.Limits, raw.Gateway.Limits)
 	x.count("spec.telemetry.ring", s.Telemetry.Ring, raw.Telemetry.Ring, 1024, 1<<22)
 	x.size("spec.telemetry.spoolSize", s.Telemetry.SpoolSize, raw.Telemetry.SpoolSize, 1<<20, maxBytes)
+	x.notify("spec.notify", s.Notify)
 	return x.faults
 }
 
