@@ -167,9 +167,14 @@ func (c *Controller) tickRelease(ctx context.Context, m records.Model, now time.
 	if err != nil {
 		return err
 	}
-	tick, err := c.observe(rel.State, now)
+	tick, explain, err := c.observe(rel.State, now)
 	if err != nil {
 		return err
+	}
+	// A decision is stored with the calls that reproduce its numbers. Step is pure: asking it first whether there
+	// will be one spares all other ticks that work.
+	if _, ds, err := rollout.Step(rel.State, rollout.Input{Now: now, Tick: &tick}); err == nil && len(ds) > 0 {
+		explain(&tick)
 	}
 	next, decisions, err := c.o.Records.ApplyTo(ctx, rel, rollout.Input{Now: now, Tick: &tick}, lease)
 	if records.IsConflict(err) {

@@ -10,29 +10,52 @@ import (
 	"sluice.dev/sluice/internal/tally"
 )
 
-// observe gathers what is known of a release now and lets judge say what it means.
-func (c *Controller) observe(s rollout.State, now time.Time) (rollout.Tick, error) {
-	tick := rollout.Tick{Served: c.o.Gateways.Served(s.Model)}
+// observe gathers what is known of a release now and lets judge say what it means. explain says the same again with the
+// calls behind the verdicts.
+func (c *Controller) observe(s rollout.State, now time.Time) (tick rollout.Tick, explain func(*rollout.Tick), err error) {
+	tick = rollout.Tick{Served: c.o.Gateways.Served(s.Model)}
+	explain = func(*rollout.Tick) {}
 	ev, err := c.o.Evidence.View(s.Model, s.Number)
 	if err != nil {
-		return tick, err
+		return tick, explain, err
 	}
 	tick.Gap, tick.Arriving = ev.Gap, ev.Arriving
 	if ev.View == nil || len(s.Strata) == 0 {
-		return tick, nil
+		return tick, explain, nil
 	}
-	strata := strataOf(s)
 	if s.Baseline == nil {
-		base, _ := judge.MakeBaseline(&s.Spec, ev.View, strata, now)
+		base, _ := judge.MakeBaseline(&s.Spec, ev.View, strataOf(s), now)
 		tick.Baseline = base
 	}
-	a := c.cacheOf(s).Assess(judge.Input{
-		Model: &s.Spec, Baseline: s.Baseline, Step: stepKind(s), Strata: strata, View: ev.View,
-		Memory: s.Memory, Rate: ev.Rate, UnitRate: ev.UnitRate,
-	})
-	a.Total = served(ev.View)
-	tick.Assessment, tick.TallyHash = &a, ev.Hash
-	return tick, nil
+	look := rollout.Look{
+		Positions: ev.View.Positions[:], Strata: len(s.Strata), Step: stepKind(s), Baseline: s.Baseline != nil,
+		Rate: ev.Rate, UnitRate: ev.UnitRate, Memory: s.Memory,
+	}
+	assess := func(explain bool) *judge.Assessment {
+		in := Judged(s, look, ev.View)
+		in.Explain = explain
+		a := c.cacheOf(s).Assess(in)
+		a.Total = served(ev.View)
+		return &a
+	}
+	tick.Assessment, tick.TallyHash, tick.Look = assess(false), ev.Hash, &look
+	return tick, func(t *rollout.Tick) { t.Assessment = assess(true) }, nil
+}
+
+// Judged is what judge is asked in one look at a release, now or when a stored look is repeated. The state may be a later
+// one: of what changes while a release runs, only what the look names is used.
+func Judged(s rollout.State, look rollout.Look, view *tally.View) judge.Input {
+	in := judge.Input{
+		Model: &s.Spec, Step: look.Step, Strata: strataOf(s), View: view,
+		Memory: look.Memory, Rate: look.Rate, UnitRate: look.UnitRate,
+	}
+	if look.Strata >= 0 && look.Strata < len(in.Strata) {
+		in.Strata = in.Strata[:look.Strata]
+	}
+	if look.Baseline {
+		in.Baseline = s.Baseline
+	}
+	return in
 }
 
 func (c *Controller) cacheOf(s rollout.State) *judge.Cache {

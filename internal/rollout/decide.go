@@ -36,6 +36,7 @@ func (t *turn) record(m mark, what What, by actor, reason string) {
 	}
 	if t.tk != nil && t.tk.Assessment != nil && what != Freeze && what != Note {
 		d.Exposures, d.Verdicts, d.Tally = t.tk.Assessment.Exposures, t.tk.Assessment.Verdicts, t.tk.TallyHash
+		d.Look = t.tk.Look
 	}
 	d = d.stored()
 	d.Hash = d.ComputeHash()

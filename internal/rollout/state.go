@@ -174,6 +174,7 @@ type Decision struct {
 	Exposures []uint64         `json:"exposures,omitempty"` // by arm, of the step
 	Verdicts  []judge.Verdict  `json:"verdicts,omitempty"`
 	Tally     string           `json:"tally,omitempty"` // SHA-256 of the tally that was judged
+	Look      *Look            `json:"look,omitempty"`  // what else was judged with it, so that the judgement can be repeated
 	Prev      string           `json:"prev"`            // hash of the previous record of the release; of the model's previous release for the first
 	Hash      string           `json:"hash"`            // SHA-256 of the canonical JSON of all fields above
 }
@@ -220,12 +221,25 @@ type Tick struct {
 	// Assessment of the present tallies and the hash of the tally; nil: nothing new was judged.
 	Assessment *judge.Assessment
 	TallyHash  string
+	Look       *Look
 	// Baseline that could be frozen from the present tallies; nil: not yet.
 	Baseline *release.Baseline
 	// Arriving says whether telemetry of this release arrived since the last tick.
 	Arriving bool
 	// ChainBroken is set when the audit chain failed its verification.
 	ChainBroken string
+}
+
+// Look is what a judgement rests on beside the tally, the frozen Model and the strata: with the telemetry's log, it is
+// enough to judge again and to arrive at the same verdicts, bit for bit.
+type Look struct {
+	Positions []uint64         `json:"positions"` // by partition: the last entry of its log that was folded
+	Strata    int              `json:"strata"`    // how many strata the release had
+	Step      release.StepKind `json:"step"`
+	Baseline  bool             `json:"baseline"` // live's figures were frozen before
+	Rate      float64          `json:"rate"`     // exposures per second
+	UnitRate  float64          `json:"unitRate"` // new units per second
+	Memory    judge.Memory     `json:"memory"`   // of the looks before
 }
 
 // Done acknowledges an effect.

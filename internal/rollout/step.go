@@ -107,6 +107,11 @@ func normal(in Input) Input {
 		k := *in.Tick
 		k.Gap, k.ChainBroken = clean(k.Gap), clean(k.ChainBroken)
 		k.Assessment = finite(k.Assessment)
+		if k.Look != nil {
+			l := *k.Look
+			l.Rate, l.UnitRate = number(l.Rate), number(l.UnitRate)
+			k.Look = &l
+		}
 		in.Tick = &k
 	}
 	if in.Command != nil {
