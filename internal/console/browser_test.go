@@ -30,7 +30,7 @@ import (
 
 const (
 	chromium = "/usr/bin/chromium"
-	patience = 2 * time.Minute // of a whole test, on a busy machine
+	patience = 5 * time.Minute // of a whole test, on a busy machine
 )
 
 // hostile is what somebody could write as a reason.
@@ -172,7 +172,10 @@ type browser struct {
 	faults []string
 }
 
-func open(t *testing.T, w *world) *browser {
+func open(t *testing.T, w *world) *browser { return launch(t, w.URL) }
+
+// launch starts a browser at the console of a server.
+func launch(t *testing.T, base string) *browser {
 	t.Helper()
 	if _, err := os.Stat(chromium); err != nil {
 		t.Skipf("%s is missing: apt-get install chromium", chromium)
@@ -190,8 +193,8 @@ func open(t *testing.T, w *world) *browser {
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	b := &browser{Context: ctx}
-	must(t, chromedp.Listen(ctx, func(event any) { b.see(w.URL, event) }))
-	b.do(t, chromedp.Navigate(w.URL+"/"))
+	must(t, chromedp.Listen(ctx, func(event any) { b.see(base, event) }))
+	b.do(t, chromedp.Navigate(base+"/"))
 	return b
 }
 
@@ -240,6 +243,11 @@ func keys(css, value string) step {
 }
 
 func evaluate(js string) step { return chromedp.Evaluate[chromedp.Void]("void (" + js + ")") }
+
+// theme presses the switch until it is there.
+func theme(name string) step {
+	return evaluate(`(() => { for (let i = 0; i < 3 && document.documentElement.dataset.theme !== "` + name + `"; i++) document.getElementById("theme").click(); })()`)
+}
 
 // goTo opens a page of the console and waits for a part of it.
 func goTo(hash, ready string) step {
@@ -390,9 +398,9 @@ func TestBrowserPhoneAndOtherPages(t *testing.T) {
 			t.Errorf("%s is %d pixels wider than a phone", p.name, wide)
 		}
 		b.shot(t, "phone-"+p.name)
-		b.do(t, chromedp.EmulateViewport(1280, 900), evaluate(`document.documentElement.dataset.theme = "dark"`))
+		b.do(t, chromedp.EmulateViewport(1280, 900), theme("dark"), visible(p.ready))
 		b.shot(t, "dark-"+p.name)
-		b.do(t, evaluate(`document.documentElement.dataset.theme = "light"`))
+		b.do(t, theme("light"), visible(p.ready))
 		b.shot(t, "light-"+p.name)
 	}
 	b.do(t, set("#token-name", "ci"), click("#token-create"), visible("#fresh-token"))

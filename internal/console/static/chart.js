@@ -17,7 +17,7 @@ function color(name) {
 
 function axis(extra) {
   const line = { stroke: color("--line"), width: 1 };
-  return { stroke: color("--faint"), font: `11px ${css("--font")}`, grid: line, ticks: { ...line, size: 4 }, ...extra };
+  return { stroke: color("--faint"), size: 30, font: `11px ${css("--font")}`, grid: line, ticks: { ...line, size: 4 }, ...extra };
 }
 
 const stamp = (seconds) => new Intl.DateTimeFormat(language() === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(seconds * 1000));
@@ -72,13 +72,14 @@ export class ShareChart extends Chart {
     xs.push(Math.max(xs[xs.length - 1] + 1, end / 1000));
     users.push(number(r.share));
     mirrored.push(r.ended ? 0 : mirrored[mirrored.length - 1]);
+    const copies = mirrored.some((x) => x > 0);
     const stepped = globalThis.uPlot.paths.stepped({ align: 1 });
     this.draw({
       scales: { y: { range: [0, 105] } },
       axes: [axis({ values: times, space: 90 }), axis({ values: (u, ys) => ys.map((y) => (y > 100 ? "" : `${y}%`)), size: 46 })],
       series: [{},
         { stroke: color("--accent"), fill: color("--accent-soft"), width: 2, paths: stepped, points: { show: false } },
-        { stroke: color("--wait"), width: 1.5, dash: [5, 4], paths: stepped, points: { show: false } }],
+        { show: copies, stroke: color("--wait"), width: 1.5, dash: [5, 4], paths: stepped, points: { show: false } }],
     }, [xs, users, mirrored]);
   }
 }

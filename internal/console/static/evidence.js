@@ -29,7 +29,7 @@ export class Evidence {
     const metric = r.spec?.spec?.metrics?.find((m) => m.name === v.metric);
     const sign = worse(v.kind, metric);
     const key = `${v.metric}/${v.arm}`;
-    const arm = (name, a) => h("div.arm", {}, h("span.faint", {}, name), h("strong", {}, armValue(v, a)), h("span.faint", {}, `n ${count(a.exposures)}`));
+    const arm = (name, a) => h("div.arm", {}, h("span.faint", {}, name), h("strong", {}, armValue(v, a)), h("span.faint", {}, `n ${count(a.exposures)}`, v.kind === "category" && `, ${t("evidence.entropy")}`));
     const open = this.charts.get(key);
     return h(`article.verdict.is-${v.state}`, {},
       h("div.verdict-head", {}, h("h3", {}, v.metric), verdictChip(v), h("span.faint", {}, word("role", v.role)), v.margin && h("span.faint", {}, t("evidence.margin", { margin: v.margin }))),

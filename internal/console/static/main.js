@@ -78,7 +78,7 @@ function header() {
   const path = location.hash.replace(/^#\/?/, "");
   document.getElementById("skip").textContent = t("nav.skip");
   replace(document.getElementById("top"),
-    h("a.brand", { href: "#/" }, h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 26, height: 26 }), "Sluice"),
+    h("a.brand", { href: "#/" }, h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 26, height: 26 }), h("span.brand-name", {}, "Sluice")),
     session.who && h("nav", { "aria-label": t("nav.label") }, link("#/", "nav.models", path === "" || path.startsWith("models")), link("#/settings", "nav.settings", path === "settings")),
     h("span.space"),
     session.who && h(`span.live.${session.live}`, { role: "status", title: t(`live.${session.live}`) }, h("span.live-text", {}, t(`live.${session.live}`))),
@@ -129,6 +129,7 @@ api.onUnauthorized(() => {
   open();
 });
 
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", open); // canvases don't follow by themselves
 applyTheme();
 await setLanguage("");
 if (api.token()) {
