@@ -8,7 +8,7 @@ const SHOWN = 500; // rows; more are told by number and are all in the export
 const tones = { rollback: "bad", stop: "bad", pause: "wait", undo: "wait", finish: "good", advance: "good" };
 
 // cell carries its column's name: on a phone, where rows are stacked, it stands before the value.
-const cell = (key, ...children) => h(`td.${key}`, { "data-label": t(`decisions.${key}`) }, children);
+const cell = (key, ...children) => h(`td.of-${key}`, { "data-label": t(`decisions.${key}`) }, children);
 
 export function decisionRows(decisions, withRelease) {
   const newest = [...decisions].sort((a, b) => b.release - a.release || b.number - a.number);
