@@ -333,6 +333,10 @@ func TestBrowserOperatorAborts(t *testing.T) {
 	if evidence := b.text(t, ".verdicts"); !strings.Contains(evidence, "86.1%") || !strings.Contains(evidence, "9,077") || !strings.Contains(evidence, "undecided") {
 		t.Errorf("the evidence says %q", evidence)
 	}
+	shares := get(t, b, chromedp.Evaluate[string](`document.querySelector(".chart").getAttribute("aria-label")`))
+	if shares != "Share over time: 0%, 10%, 50%" {
+		t.Errorf("the chart of shares says %q", shares)
+	}
 	title := get(t, b, chromedp.Title())
 	if text := b.text(t, "table.decisions"); !strings.Contains(text, hostile) || strings.Contains(title, "owned") {
 		t.Errorf("a hostile reason became markup: %q", text)

@@ -29,7 +29,7 @@ func TestScreenshots(t *testing.T) {
 		}
 		done <- err
 	}()
-	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".models"), chromedp.EmulateViewport(1180, 1080), theme("light"),
+	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".models"), chromedp.EmulateViewport(1100, 1240), theme("light"),
 		until(`document.querySelector(".model .sharebar .fill")?.style.width === "50%"`))
 	b.do(t, goTo("#/models/credit/releases/1", ".way"), until(`document.querySelectorAll(".interval .range").length >= 3`))
 	b.picture(t, "console-release")

@@ -55,6 +55,10 @@ class Chart {
   }
 }
 
+// SERVE is the kind of a stratum in which the candidate answers users. In the others live answers all of
+// them, and the shares say only who would be on which side.
+const SERVE = 0;
+
 // ShareChart draws the candidate's share of users, and of mirrored requests, as a staircase.
 export class ShareChart extends Chart {
   constructor() { super(170, t("release.shares")); }
@@ -64,7 +68,7 @@ export class ShareChart extends Chart {
     const xs = [], users = [], mirrored = [];
     for (const st of r.strata ?? []) {
       xs.push(Date.parse(st.opened) / 1000);
-      users.push(st.kind === "wouldBe" ? 0 : number(st.shares?.[1]));
+      users.push(st.kind === SERVE ? number(st.shares?.[1]) : 0);
       mirrored.push(number(st.mirror));
     }
     if (xs.length === 0) return;
@@ -72,6 +76,7 @@ export class ShareChart extends Chart {
     xs.push(Math.max(xs[xs.length - 1] + 1, end / 1000));
     users.push(number(r.share));
     mirrored.push(r.ended ? 0 : mirrored[mirrored.length - 1]);
+    this.box.setAttribute("aria-label", `${t("release.shares")}: ${users.filter((x, i) => i === 0 || x !== users[i - 1]).map((x) => `${x}%`).join(", ")}`);
     const copies = mirrored.some((x) => x > 0);
     const stepped = globalThis.uPlot.paths.stepped({ align: 1 });
     this.draw({

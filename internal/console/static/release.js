@@ -16,6 +16,10 @@ export async function releasePage(name, n) {
   return new ReleasePage(release, model, list.items).page();
 }
 
+// brief leaves out what stands in brackets at the end of a long sentence: the numbers of a verdict, which
+// are in its row below.
+const brief = (text) => (text.length > 110 ? text.replace(/ \([A-Za-z]+: .*\)$/s, "") : text);
+
 class ReleasePage {
   constructor(release, model, list) {
     this.r = release;
@@ -111,9 +115,9 @@ class ReleasePage {
     const r = this.r;
     if (ended(r.phase)) return h("div.why-box", {}, h("h2", {}, t("release.ended")), h("p.lead", {}, r.reason));
     const e = r.explain ?? {};
-    const list = (items) => h("ul", {}, items.map((text) => h("li", {}, text)));
+    const list = (items) => h("ul", {}, items.map((text) => h("li", { title: text }, brief(text))));
     return h("div.why-box", {},
-      h("p.lead", {}, e.summary),
+      h("p.lead", { title: e.summary }, brief(e.summary ?? "")),
       h("div.columns", {},
         h("div", {}, h("h3", {}, t("release.waits")), e.waiting?.length ? list(e.waiting) : h("p", {}, t("release.waitsNothing")),
           this.forecast(), e.next && h("p", {}, h("strong", {}, t("release.next")), " ", e.next), e.deadline && h("p.faint", {}, e.deadline)),
