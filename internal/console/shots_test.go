@@ -31,15 +31,16 @@ func TestScreenshots(t *testing.T) {
 	}()
 	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".models"), chromedp.EmulateViewport(1100, 1240), theme("light"),
 		until(`document.querySelector(".model .sharebar .fill")?.style.width === "50%"`))
-	b.do(t, goTo("#/models/credit/releases/1", ".way"), until(`document.querySelectorAll(".interval .range").length >= 3`))
+	b.do(t, goTo("#/models/credit/releases/1", ".way"), until(`document.querySelectorAll(".interval .point").length >= 4`))
 	b.picture(t, "console-release")
-	b.do(t, click("#lang"), until(`document.documentElement.lang === "zh-CN"`), visible(".way"), until(`document.querySelectorAll(".interval .range").length >= 3`))
+	b.do(t, click("#lang"), until(`document.documentElement.lang === "zh-CN"`), visible(".way"), until(`document.querySelectorAll(".interval .point").length >= 3`))
 	b.picture(t, "console-release-zh")
 	b.do(t, click("#lang"), until(`document.documentElement.lang === "en"`))
 	must(t, <-done)
 	b.do(t, theme("dark"), goTo("#/models/credit/releases/2", ".way"), visible(".decisions"))
 	b.picture(t, "console-rolled-back-dark")
-	b.do(t, chromedp.EmulateViewport(390, 844), theme("light"), goTo("#/models/credit/releases/1", ".way"))
+	b.do(t, chromedp.EmulateViewport(390, 844), theme("light"), goTo("#/models/credit/releases/1", ".way"),
+		until(`document.querySelector(".crumbs")?.textContent.endsWith("1")`))
 	b.picture(t, "console-phone")
 	b.clean(t)
 }

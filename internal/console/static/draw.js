@@ -85,7 +85,7 @@ const W = 320, H = 46, PAD = 14, MID = 17;
 // interval draws lo..hi and the estimate against zero and the margin; the bad side is shaded.
 export function interval(v, sign) {
   const lim = limits(v, sign);
-  const known = [v.lo, v.hi, v.estimate, lim.zero, lim.margin].filter((x) => Number.isFinite(x));
+  const known = [...(v.level > 0 ? [v.lo, v.hi, v.estimate] : []), lim.zero, lim.margin].filter((x) => Number.isFinite(x));
   let lo = Math.min(...known), hi = Math.max(...known);
   const gap = (hi - lo || 1) * 0.12;
   lo -= gap; hi += gap;
@@ -99,7 +99,8 @@ export function interval(v, sign) {
   }
   parts.push(s("line.zero", { x1: x(lim.zero), x2: x(lim.zero), y1: 0, y2: H - 14 }));
   if (v.level > 0) parts.push(s(`rect.range.${verdictTone(v.state)}`, { x: x(v.lo), y: MID - 5, width: Math.max(2, x(v.hi) - x(v.lo)), height: 10, rx: 5 }));
-  parts.push(s("circle.point", { cx: x(v.estimate), cy: MID, r: 3.5 }), axisLabels(v, lim, edge, x));
+  if (v.level > 0) parts.push(s("circle.point", { cx: x(v.estimate), cy: MID, r: 3.5 }));
+  parts.push(axisLabels(v, lim, edge, x));
   return s("svg.interval", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": intervalWords(v) }, parts);
 }
 

@@ -15,7 +15,8 @@ export class Evidence {
   }
 
   show(r) {
-    const verdicts = r.verdicts ?? [];
+    const all = r.verdicts ?? [];
+    const verdicts = [...all.filter((v) => v.state === "worse"), ...all.filter((v) => v.state !== "worse")]; // harm first
     replace(this.rows, verdicts.map((v) => this.row(r, v)));
     replace(this.box, h("h2", {}, t("evidence.head")),
       verdicts.length === 0 ? h("p.faint", {}, t("evidence.none")) : [this.rows, h("p.faint.small", {}, t("evidence.legend"))]);

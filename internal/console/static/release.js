@@ -113,7 +113,7 @@ class ReleasePage {
   // why says in words what holds it, what follows, and what would take it back.
   why() {
     const r = this.r;
-    if (ended(r.phase)) return h("div.why-box", {}, h("h2", {}, t("release.ended")), h("p.lead", {}, r.reason));
+    if (ended(r.phase)) return h("div.why-box", {}, h("h2", {}, t("release.ended")), h("p", {}, r.reason));
     const e = r.explain ?? {};
     const list = (items) => h("ul", {}, items.map((text) => h("li", { title: text }, brief(text))));
     return h("div.why-box", {},
