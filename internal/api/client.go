@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -236,9 +237,32 @@ func unreachable(base string, err error) error {
 // problemError turns an error answer into the error that the server meant.
 func problemError(resp *http.Response) error {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20)) // whatever was read is shown
+	if err := refusedFeedback(b); err != nil {
+		return err
+	}
 	var p Problem
-	if err := json.Unmarshal(b, &p); err != nil || p.Detail == "" {
+	if err := json.Unmarshal(b, &p); err != nil || p.Detail+p.Title == "" {
 		return &release.Error{Kind: kindOf(resp.StatusCode), Op: "call the server", Msg: fmt.Sprintf("it answered %s", resp.Status)}
 	}
-	return &release.Error{Kind: kindOf(resp.StatusCode), Msg: p.Detail, Remedy: p.Remedy}
+	return &release.Error{Kind: kindOf(resp.StatusCode), Msg: cmp.Or(p.Detail, p.Title), Remedy: p.Remedy}
+}
+
+// refusedFeedback is the error of an answer that refuses all feedback and says of each item why; nil
+// if b is no such answer.
+func refusedFeedback(b []byte) error {
+	var report struct {
+		Refusals []struct {
+			Line           int
+			Reason, Detail string
+		}
+	}
+	if json.Unmarshal(b, &report) != nil || len(report.Refusals) == 0 {
+		return nil
+	}
+	first := report.Refusals[0]
+	return &release.Error{
+		Kind: release.KindInvalid, Op: "store the feedback",
+		Msg:    fmt.Sprintf("no item was accepted; line %d: %s", first.Line, strings.TrimSuffix(first.Reason+": "+first.Detail, ": ")),
+		Remedy: "take the id from the header X-Sluice-Id of the answer, and the metric's name from the Model file",
+	}
 }

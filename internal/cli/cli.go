@@ -47,6 +47,8 @@ type env struct {
 	token  string
 	output string // table, json, yaml
 	color  string // auto, always, never
+
+	ran bool // a command was found and its flags are right
 }
 
 // exit is an error that carries an exit code and has been told already.
@@ -69,8 +71,44 @@ func Run(ctx context.Context, args, environ []string, in io.Reader, out, errOut 
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	e.markRuns(root)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !e.ran {
+		err = wrongUsage(cmd, args, err)
+	}
 	return e.report(err)
+}
+
+// markRuns makes each command note that it runs, so that an error before is known to be one of usage.
+func (e *env) markRuns(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(c *cobra.Command, args []string) error {
+			e.ran = true
+			return run(c, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		e.markRuns(sub)
+	}
+}
+
+// wrongUsage adds to what the parser of arguments says how the command is used.
+func wrongUsage(cmd *cobra.Command, args []string, err error) error {
+	var known *release.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	msg, _, _ := strings.Cut(err.Error(), "\n") // the rest are suggestions, in many lines
+	if cmd.HasSubCommands() {
+		remedy := cmd.CommandPath() + " --help lists the commands"
+		if len(args) > 0 {
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				remedy = fmt.Sprintf("did you mean %s? %s", strings.Join(near, " or "), remedy)
+			}
+		}
+		return usage(msg, remedy)
+	}
+	return usage(msg, fmt.Sprintf("use it as: %s; more: %s --help", strings.TrimSuffix(cmd.UseLine(), " [flags]"), cmd.CommandPath()))
 }
 
 func varsOf(environ []string) map[string]string {
@@ -125,7 +163,8 @@ func (e *env) root() *cobra.Command {
 			"gray release into production, each step on evidence, and takes it back when users are harmed.\n\n" +
 			"Try it: sluice demo",
 		SilenceUsage: true, SilenceErrors: true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
+		SuggestionsMinimumDistance: 1,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&e.server, "server", e.setting("SLUICE_SERVER", "http://127.0.0.1:8081"), "address of the server's admin port (SLUICE_SERVER)")

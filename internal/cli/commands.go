@@ -150,7 +150,7 @@ func (e *env) undoCmd() *cobra.Command {
 				return err
 			}
 			return e.print(r, func() {
-				fmt.Fprintf(e.out, "undo: %s is live again (release %d, %s)\n", r.Candidate, r.Number, r.Phase)
+				fmt.Fprintf(e.out, "undo: %s is live again; on record as release %d\n", r.Candidate, r.Number)
 			})
 		},
 	}
@@ -265,7 +265,7 @@ func (e *env) auditCmd() *cobra.Command {
 			}
 			err = e.print(a, func() {
 				if a.OK {
-					fmt.Fprintf(e.out, "%s: the chain of %d decisions in %d releases is whole; its head is %s\n", a.Model, a.Decisions, a.Releases, a.Head)
+					fmt.Fprintf(e.out, "%s: the chain of %s in %s is whole; its head is %s\n", a.Model, count(a.Decisions, "decision"), count(a.Releases, "release"), a.Head)
 					return
 				}
 				fmt.Fprintf(e.out, "%s: the chain is BROKEN: %s\n", a.Model, a.Fault)
@@ -291,7 +291,7 @@ func (e *env) decisionLine(d rollout.Decision) string {
 	if d.From != d.To {
 		share = d.From.String() + " → " + d.To.String()
 	}
-	head := fmt.Sprintf("%s  %s/%d #%-3d %-9s %-10s %-13s", d.Time.Local().Format(time.TimeOnly), d.Model, d.Release, d.Number, d.Step, d.What, share)
+	head := fmt.Sprintf("%s  %s/%d #%-3d %-10s %-10s %-13s", d.Time.Local().Format(time.TimeOnly), d.Model, d.Release, d.Number, d.Step, d.What, share)
 	return e.paint(whatColor(d.What), head) + " " + d.Reason + e.paint(faint, " ("+d.By+")")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -33,14 +34,14 @@ func (e *env) follow(ctx context.Context, client *api.Client, model string, time
 		case err == nil:
 			return codeOf(last.Phase)
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return s.left(ctx.Err(), model)
 		case release.KindOf(err) != release.KindUnavailable:
 			return err
 		}
 		s.note("the server is away, trying again")
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return s.left(ctx.Err(), model)
 		case <-time.After(time.Second):
 		}
 	}
@@ -50,7 +51,7 @@ func (e *env) follow(ctx context.Context, client *api.Client, model string, time
 type screen struct {
 	e     *env
 	lines int    // of the view drawn last
-	said  string // the line written last
+	said  string // the line written last, without its counters
 }
 
 func (s *screen) show(r api.Release) {
@@ -63,7 +64,7 @@ func (s *screen) show(r api.Release) {
 	}
 	width, tty := terminal(s.e.out)
 	if !tty {
-		s.say(summary(r))
+		s.say(summary(r), fmt.Sprintf("%s %d %s", r.Phase, r.Number, r.Share))
 		return
 	}
 	view := s.e.view(r, width)
@@ -84,15 +85,25 @@ func (s *screen) note(msg string) {
 	fmt.Fprintln(s.e.err, msg)
 }
 
-// say writes a line unless it was the last one.
-func (s *screen) say(line string) {
-	if line != s.said {
+// counters are what changes in a reason while nothing happens: spans, counts, percentages.
+var counters = regexp.MustCompile(`[0-9][0-9.,a-z]*`)
+
+// left says that a release needs nobody who watches it, and passes err on.
+func (s *screen) left(err error, model string) error {
+	s.note("the release goes on without being watched; come back with: sluice status " + model + " -w")
+	return err
+}
+
+// say writes a line unless only counters differ from the last one; state is what counts all the same.
+// A hold of a day is one line then and not 86,400.
+func (s *screen) say(line, state string) {
+	if key := state + counters.ReplaceAllString(line, "#"); key != s.said {
 		fmt.Fprintln(s.e.out, line)
-		s.said = line
+		s.said = key
 	}
 }
 
-// summary is a release in one line. It has no counters, so that it changes only when something does.
+// summary is a release in one line.
 func summary(r api.Release) string {
 	return fmt.Sprintf("%s/%d %s %s at %s: %s", r.Model, r.Number, r.Candidate, r.Phase, r.Share, r.Reason)
 }

@@ -19,6 +19,14 @@ var numbers = message.NewPrinter(language.English)
 // thousands writes a count with separators.
 func thousands[N uint64 | int | int64](n N) string { return numbers.Sprintf("%d", n) }
 
+// count writes a number of things whose plural ends in s.
+func count[N uint64 | int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return thousands(n) + " " + thing + "s"
+}
+
 // view draws a release: the way as one bar per step, what it waits for, what would take it back, and
 // the evidence so far. Lines are at most width wide.
 func (e *env) view(r api.Release, width int) string {

@@ -126,7 +126,7 @@ func (r *Records) GetReport(ctx context.Context, hash string) ([]byte, error) {
 
 // errNoRole is what a token without the needed role meets.
 func errNoRole(need string) error {
-	return &release.Error{Kind: release.KindDenied, Op: "check the token", Msg: "this needs the role " + need}
+	return &release.Error{Kind: release.KindDenied, Op: "check the token", Msg: "this needs the role " + need, Remedy: "ask an admin for a token with that role (sluice token create --role " + need + ")"}
 }
 
 // PutFile stores a file that a model refers to, under its SHA-256 in hex, and GetFile returns it.
