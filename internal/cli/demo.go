@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,15 +18,23 @@ func (e *env) demoCmd() *cobra.Command {
 	var o demo.Options
 	var leave, verbose bool
 	cmd := &cobra.Command{
-		Use: "demo [credit]", Short: "Release a real credit model step by step, and withdraw a bad one: one command, nothing to set up",
-		Long: "Starts three real credit models, a Sluice with embedded storage in a temporary folder, and users who come and\n" +
-			"return. Releases v2, which is better and reaches production, and then v3, which was trained on skewed data and is\n" +
-			"caught by evidence alone. Takes about 90 seconds on two cores.",
-		Example: "  sluice demo\n  sluice demo --exit -o json",
-		Args:    cobra.MaximumNArgs(1), ValidArgs: []string{"credit"},
+		Use: "demo [" + strings.Join(demo.Names(), "|") + "]", Short: "Release a real model step by step, and withdraw a bad one: one command, nothing to set up",
+		Long: "Starts the versions of a real model, a Sluice with embedded storage in a temporary folder, and users who come and\n" +
+			"return, and releases one version after the other. Takes one to two minutes on two cores.\n\n" +
+			"  credit     v2 is better and reaches production; v3 was trained on skewed data and is caught by evidence alone\n" +
+			"  diagnosis  v2 is better, but a small laboratory's samples can't show it in time: the release pauses, undecided\n" +
+			"  images     a recommender of similar products, judged by clicks: v2 reaches production\n" +
+			"  llm        a language model: v2 was trained longer and reaches production; v3 was cut to 3 bits and is caught",
+		Example: "  sluice demo\n  sluice demo llm\n  sluice demo --exit -o json",
+		Args:    cobra.MaximumNArgs(1), ValidArgs: demo.Names(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && args[0] != "credit" {
-				return usage(fmt.Sprintf("there is no demo %q", args[0]), "the demo is: sluice demo credit")
+			name := demo.Names()[0]
+			if len(args) == 1 {
+				name = args[0]
+			}
+			var err error
+			if o.Scenario, err = demo.Find(name); err != nil {
+				return usage(err.Error(), "the demos are: sluice demo "+strings.Join(demo.Names(), "|"))
 			}
 			if verbose {
 				log, err := e.logger("debug", "text")
@@ -38,9 +47,9 @@ func (e *env) demoCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&leave, "exit", false, "end with the summary: exit code 0 if v2 succeeded and v3 was rolled back, else 2 or 3")
-	f.BoolVar(&o.NoShadow, "no-shadow", false, "leave the shadow step out: v3 is then caught in the A/B test")
-	f.IntVar(&o.Rate, "rate", 2000, "requests per second")
+	f.BoolVar(&leave, "exit", false, "end with the summary: exit code 0 if each release ended as it should, else 2 or 3")
+	f.BoolVar(&o.NoShadow, "no-shadow", false, "leave the shadow step out: a bad version is then caught in the A/B test")
+	f.IntVar(&o.Rate, "rate", 0, "requests per second (default: what suits the demo; 2000 for credit)")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of users, applicants and delays")
 	f.StringVar(&o.Dir, "data", "", "keep the data in this folder (default: a temporary one)")
 	f.BoolVar(&verbose, "verbose", false, "the server's log on stderr")
@@ -52,7 +61,7 @@ func (e *env) demo(ctx context.Context, o demo.Options, leave bool) error {
 	s := &demoScreen{screen: screen{e: e}}
 	if talk {
 		o.See, o.Say = s.see, s.sayf
-		fmt.Fprintln(e.out, "starting three credit models, a Sluice and its users ...")
+		fmt.Fprintf(e.out, "starting %s, a Sluice and its users ...\n", o.Scenario.Short)
 	}
 	d, err := demo.Start(ctx, o)
 	if err != nil {
@@ -60,7 +69,7 @@ func (e *env) demo(ctx context.Context, o demo.Options, leave bool) error {
 	}
 	defer d.Close()
 	if talk {
-		s.sayf("users send %d requests a second to %s/credit", o.Rate, d.GatewayURL())
+		s.sayf("users send %d requests a second to %s", d.Rate(), d.Target())
 	}
 	s.client = d.Client()
 	result, err := d.Run(ctx)
@@ -81,7 +90,10 @@ func (e *env) summary(r demo.Result, stats string) {
 	fmt.Fprintln(e.out)
 	for _, rel := range r.Releases {
 		mark, color := "✔", good
-		if rel.Phase != rollout.Succeeded {
+		switch {
+		case rel.Phase == rollout.Paused:
+			mark, color = "‖", wait
+		case rel.Phase != rollout.Succeeded:
 			mark, color = "✖", bad
 		}
 		fmt.Fprintf(e.out, "%s %s %s after %.0f s; %s requests of users were answered by it\n", e.paint(color, mark), rel.Candidate,
@@ -97,7 +109,7 @@ func (e *env) summary(r demo.Result, stats string) {
 func (e *env) stay(ctx context.Context, d *demo.Demo) {
 	client := d.Client()
 	fmt.Fprintf(e.err, "\nstill running; look around in another terminal, end with Ctrl-C:\n"+
-		"  export SLUICE_SERVER=%s SLUICE_TOKEN=%s\n  sluice get credit\n  sluice audit verify credit\n", client.Base, client.Token)
+		"  export SLUICE_SERVER=%s SLUICE_TOKEN=%s\n  sluice get %s\n  sluice audit verify %s\n", client.Base, client.Token, d.Model(), d.Model())
 	<-ctx.Done()
 }
 
@@ -106,8 +118,8 @@ func demoCode(r demo.Result) error {
 	if r.Good() {
 		return nil
 	}
-	for i, rel := range r.Releases {
-		if i == 0 && rel.Phase != rollout.Succeeded || i > 0 && !rel.Phase.Ended() {
+	for _, rel := range r.Releases {
+		if !rel.Good() {
 			if err := codeOf(rel.Phase); err != nil {
 				return err
 			}

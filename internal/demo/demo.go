@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
-	"sluice.dev/sluice/examples/credit"
 	"sluice.dev/sluice/internal/api"
 	"sluice.dev/sluice/internal/app"
 	"sluice.dev/sluice/internal/release"
@@ -18,10 +18,11 @@ import (
 
 // Options of a demo. Zero values stand for the defaults.
 type Options struct {
-	Rate     int    // requests per second; default 2,000
-	Seed     uint64 // of users, delays and applicants
-	NoShadow bool   // leave the shadow step out, so that v3 must be caught in the A/B test
-	Dir      string // data folder; default: a temporary one, removed at the end
+	Scenario *Scenario // default: credit
+	Rate     int       // requests per second; default: the scenario's
+	Seed     uint64    // of users, delays and applicants
+	NoShadow bool      // leave the shadow step out, so that v3 must be caught in the A/B test
+	Dir      string    // data folder; default: a temporary one, removed at the end
 	Log      *slog.Logger
 	// See is called with each state of a release that differs from the last, if not nil.
 	See func(api.Release)
@@ -40,6 +41,7 @@ type ReleaseResult struct {
 	Number             uint32           `json:"number"`
 	Candidate          string           `json:"candidate"`
 	Phase              rollout.Phase    `json:"phase"`
+	Expected           []rollout.Phase  `json:"expected"` // any of these is how the release should end
 	Decisions          []DecisionResult `json:"decisions"`
 	CandidateExposures uint64           `json:"candidateExposures"` // requests of users that the candidate answered
 	DurationSeconds    float64          `json:"durationSeconds"`
@@ -55,10 +57,18 @@ type DecisionResult struct {
 	Exposures []uint64         `json:"exposures"`
 }
 
-// Good says whether the demo went as it should: v2 is live and v3 was rolled back.
+// Good says whether each release went as it should.
 func (r Result) Good() bool {
-	return len(r.Releases) == 2 && r.Releases[0].Phase == rollout.Succeeded && r.Releases[1].Phase == rollout.RolledBack
+	for _, rel := range r.Releases {
+		if !rel.Good() {
+			return false
+		}
+	}
+	return len(r.Releases) > 0
 }
+
+// Good says whether the release went as it should.
+func (r ReleaseResult) Good() bool { return slices.Contains(r.Expected, r.Phase) }
 
 // Demo is a running demo.
 type Demo struct {
@@ -74,8 +84,11 @@ type Demo struct {
 
 // Start starts the model servers, the server and the traffic. Close ends them.
 func Start(ctx context.Context, o Options) (*Demo, error) {
+	if o.Scenario == nil {
+		o.Scenario = creditScenario()
+	}
 	if o.Rate == 0 {
-		o.Rate = 2000
+		o.Rate = o.Scenario.Rate
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -99,7 +112,7 @@ func (d *Demo) start(ctx context.Context) error {
 		}
 		d.remove = true
 	}
-	if d.models, err = startCredit(d.o.Seed); err != nil {
+	if d.models, err = startModels(d.o.Scenario, d.o.Seed); err != nil {
 		return err
 	}
 	cfg := release.DefaultConfig()
@@ -111,7 +124,7 @@ func (d *Demo) start(ctx context.Context) error {
 	if err := d.apply(ctx); err != nil {
 		return err
 	}
-	if d.traffic, err = newTraffic(d.app.GatewayURL(), d.o.Rate, d.o.Seed); err != nil {
+	if d.traffic, err = newTraffic(d.o.Scenario, d.app.GatewayURL(), d.o.Rate, d.o.Seed); err != nil {
 		return err
 	}
 	trafficCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -128,38 +141,44 @@ func (d *Demo) Client() *api.Client {
 	return &api.Client{Base: d.app.AdminURL(), Token: d.app.Token()}
 }
 
-// GatewayURL is where the demo's users send their requests.
-func (d *Demo) GatewayURL() string { return d.app.GatewayURL() }
+// Target is where the demo's users send their requests.
+func (d *Demo) Target() string { return d.app.GatewayURL() + d.o.Scenario.path }
+
+// Model is the name of the demo's model.
+func (d *Demo) Model() string { return d.o.Scenario.Name }
+
+// Rate is how many requests the users send each second, if the machine carries them.
+func (d *Demo) Rate() int { return d.o.Rate }
 
 // apply stores the demo's Model file and its suite, as sluice apply would.
 func (d *Demo) apply(ctx context.Context) error {
-	file, err := modelFile(planData{URLs: d.models.urls, Shadow: !d.o.NoShadow, Rate: max(1, d.o.Rate/5)})
+	file, err := modelFile(d.o.Scenario.Name, planData{
+		URLs: d.models.urls, Shadow: !d.o.NoShadow, Rate: max(1, int(float64(d.o.Rate)*d.o.Scenario.declared)),
+	})
 	if err != nil {
 		return err
 	}
-	tests, err := suite.BundleFS(credit.Files, "suite.yaml")
+	tests, err := suite.BundleFS(d.o.Scenario.files, "suite.yaml")
 	if err != nil {
 		return err
 	}
 	_, err = d.Client().Apply(ctx, api.ApplyRequest{
-		Name: "credit.yaml", File: file, Files: map[string]string{"suite.yaml": tests},
+		Name: d.o.Scenario.Name + ".yaml", File: file, Files: map[string]string{"suite.yaml": tests},
 	})
 	return err
 }
 
-// Run releases v2 and then v3, and returns what became of them. A release that pauses undecided is
+// Run makes the releases of the scenario, one after the other, and returns what became of them. A release that pauses undecided is
 // given up after a while, as a result and not as an error.
 func (d *Demo) Run(ctx context.Context) (Result, error) {
 	var result Result
-	for _, next := range []struct{ version, reason string }{
-		{"v2", "boosted trees instead of a logistic regression"},
-		{"v3", "retrained on a new extract of the data"},
-	} {
+	for _, next := range d.o.Scenario.releases {
 		d.o.Say("releasing %s: %s", next.version, next.reason)
 		r, err := d.release(ctx, next.version, next.reason)
 		if err != nil {
 			return result, err
 		}
+		r.Expected = next.expect
 		result.Releases = append(result.Releases, r)
 		if !r.Phase.Ended() {
 			break // it waits for a person: the next release can't begin
@@ -173,13 +192,13 @@ const patience = 8 * time.Minute
 
 func (d *Demo) release(ctx context.Context, version, reason string) (ReleaseResult, error) {
 	client := d.Client()
-	started, err := client.Start(ctx, "credit", api.StartRequest{To: version, Reason: reason})
+	started, err := client.Start(ctx, d.o.Scenario.Name, api.StartRequest{To: version, Reason: reason})
 	if err != nil {
 		return ReleaseResult{}, err
 	}
 	watchCtx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err = client.Watch(watchCtx, "credit", func(r api.Release) bool {
+	err = client.Watch(watchCtx, d.o.Scenario.Name, func(r api.Release) bool {
 		if r.Number != started.Number {
 			return true
 		}
@@ -194,7 +213,7 @@ func (d *Demo) release(ctx context.Context, version, reason string) (ReleaseResu
 	if err != nil && watchCtx.Err() == nil {
 		return ReleaseResult{}, err
 	}
-	r, err := client.Release(ctx, "credit", started.Number)
+	r, err := client.Release(ctx, d.o.Scenario.Name, started.Number)
 	if err != nil {
 		return ReleaseResult{}, err
 	}

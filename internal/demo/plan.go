@@ -2,12 +2,12 @@ package demo
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"text/template"
 )
 
-//go:embed credit.yaml.tmpl
-var creditPlan string
+//go:embed *.yaml.tmpl
+var plans embed.FS
 
 // planData fills the template of a demo's Model file.
 type planData struct {
@@ -16,9 +16,9 @@ type planData struct {
 	Rate   int // requests per second that are declared: what a busy machine still carries, so that nothing waits for more
 }
 
-// modelFile returns the demo's Model file.
-func modelFile(d planData) (string, error) {
-	t, err := template.New("credit.yaml").Option("missingkey=error").Parse(creditPlan)
+// modelFile returns a demo's Model file.
+func modelFile(name string, d planData) (string, error) {
+	t, err := template.New(name+".yaml.tmpl").Option("missingkey=error").ParseFS(plans, name+".yaml.tmpl")
 	if err != nil {
 		return "", err
 	}

@@ -8,8 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"sluice.dev/sluice/examples/credit"
-	"sluice.dev/sluice/examples/credit/server"
+	"sluice.dev/sluice/examples/web"
 )
 
 // Service delay of the model servers: it is the same for all versions and dominates the microseconds
@@ -25,23 +24,19 @@ type modelServers struct {
 	servers []*http.Server
 }
 
-// startCredit starts one server per version of the credit model.
-func startCredit(seed uint64) (*modelServers, error) {
+// startModels starts one server per version.
+func startModels(s *Scenario, seed uint64) (*modelServers, error) {
 	m := &modelServers{urls: map[string]string{}}
-	for i, version := range credit.Versions() {
-		if err := m.start(version, seed+uint64(i)); err != nil {
+	for i, version := range s.versions {
+		if err := m.start(s, version, seed+uint64(i)); err != nil {
 			return nil, errors.Join(err, m.stop(context.Background()))
 		}
 	}
 	return m, nil
 }
 
-func (m *modelServers) start(version string, seed uint64) error {
-	model, err := credit.Load(version)
-	if err != nil {
-		return err
-	}
-	handler, err := server.New(server.Options{Version: version, Model: model, Delay: serviceDelay, Sigma: serviceSigma, Seed: seed})
+func (m *modelServers) start(s *Scenario, version string, seed uint64) error {
+	handler, err := s.handler(version, seed)
 	if err != nil {
 		return err
 	}
@@ -49,7 +44,7 @@ func (m *modelServers) start(version string, seed uint64) error {
 	if err != nil {
 		return fmt.Errorf("model server %s: %w", version, err)
 	}
-	srv := server.HTTPServer(handler)
+	srv := web.HTTPServer(handler)
 	go func() { _ = srv.Serve(l) }() // ends by Shutdown, with http.ErrServerClosed
 	m.servers = append(m.servers, srv)
 	m.urls[version] = "http://" + l.Addr().String()

@@ -10,27 +10,24 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"sluice.dev/sluice/examples/credit"
-	"sluice.dev/sluice/internal/demo/credittraffic"
 )
 
 // traffic sends requests through the gateway (open loop: a slow answer does not slow the next request
 // down, as users would not) and tells the outcome of each a little later. The rate grows to what was
 // asked for, or to what the machine can do beside its other work: a demo of overload shows nothing else.
 type traffic struct {
-	gateway   string
-	rate      int // requests per second that are asked for
-	client    *http.Client
-	source    *credittraffic.Source
-	templates *credittraffic.Templates
-	rng       *rand.Rand // delays of feedback; owned by the pacing goroutine
-	outcomes  chan outcome
-	latency   atomic.Int64 // nanoseconds, moving average
-	sent      atomic.Int64
-	failed    atomic.Int64
-	shed      atomic.Int64 // requests that were due while all senders were busy
-	told      atomic.Int64
+	scenario *Scenario
+	gateway  string
+	rate     int // requests per second that are asked for
+	client   *http.Client
+	source   source     // owned by the pacing goroutine
+	rng      *rand.Rand // delays of feedback; owned by the pacing goroutine
+	outcomes chan outcome
+	latency  atomic.Int64 // nanoseconds, moving average
+	sent     atomic.Int64
+	failed   atomic.Int64
+	shed     atomic.Int64 // requests that were due while all senders were busy
+	told     atomic.Int64
 }
 
 // outcome is what is known of a request after a while.
@@ -38,43 +35,30 @@ type outcome struct {
 	due    time.Time
 	ID     string `json:"id"`
 	Metric string `json:"metric"`
-	Value  string `json:"value"`
+	Value  any    `json:"value"`
 }
 
 // senders bounds the requests under way: 2,000 a second at 20 ms each are 40.
 const senders = 256
 
+// maxAnswer bounds what is read of an answer; those of the examples have some hundred bytes.
+const maxAnswer = 64 << 10
+
 // feedbackDelay is the mean time until an outcome is known; the metric's window is several of it.
 const feedbackDelay = 400 * time.Millisecond
 
-func newTraffic(gateway string, rate int, seed uint64) (*traffic, error) {
-	applicants, err := credit.Applicants()
-	if err != nil {
-		return nil, err
-	}
-	templates, err := credittraffic.NewTemplates(applicants)
-	if err != nil {
-		return nil, err
-	}
-	source, err := credittraffic.NewSource(credittraffic.Config{Seed: seed}, templates.Len())
+func newTraffic(s *Scenario, gateway string, rate int, seed uint64) (*traffic, error) {
+	source, err := s.source(seed)
 	if err != nil {
 		return nil, err
 	}
 	transport := &http.Transport{MaxIdleConns: senders, MaxIdleConnsPerHost: senders, DisableCompression: true}
 	return &traffic{
-		gateway: gateway, rate: rate, source: source, templates: templates,
+		scenario: s, gateway: gateway, rate: rate, source: source,
 		client:   &http.Client{Transport: transport, Timeout: 15 * time.Second},
 		rng:      rand.New(rand.NewPCG(seed, 1)),
 		outcomes: make(chan outcome, 1<<16),
 	}, nil
-}
-
-// job is one request ready to be sent.
-type job struct {
-	user    string
-	body    []byte
-	outcome string
-	delay   time.Duration
 }
 
 // run sends until ctx ends.
@@ -122,7 +106,7 @@ func (t *traffic) pace(ctx context.Context, jobs chan<- job) {
 		}
 		if now.Sub(adapted) >= time.Second {
 			busy := t.shed.Load() > shed || time.Duration(t.latency.Load()) > tooSlow
-			rate = adapt(rate, float64(t.rate), busy)
+			rate = adapt(rate, float64(t.rate), t.scenario.least, busy)
 			adapted, shed = now, t.shed.Load()
 		}
 	}
@@ -132,35 +116,30 @@ func (t *traffic) pace(ctx context.Context, jobs chan<- job) {
 // is several times what the model servers need.
 const (
 	firstRate = 500
-	leastRate = 100
 	tooSlow   = 15 * serviceDelay
 )
 
 // adapt returns the rate of the next second.
-func adapt(rate, asked float64, busy bool) float64 {
+func adapt(rate, asked, least float64, busy bool) float64 {
 	if busy {
-		return max(0.7*rate, min(leastRate, asked))
+		return max(0.7*rate, min(least, asked))
 	}
 	return min(1.25*rate, asked)
 }
 
 func (t *traffic) next() job {
-	r := t.source.Next()
-	return job{
-		user:    string(credittraffic.AppendUser(nil, r)),
-		body:    t.templates.AppendBody(nil, r),
-		outcome: t.templates.Outcome(r),
-		delay:   time.Duration(t.rng.ExpFloat64() * float64(feedbackDelay)),
-	}
+	j := t.source.next()
+	j.delay = time.Duration(t.rng.ExpFloat64() * float64(feedbackDelay))
+	return j
 }
 
 func (t *traffic) send(ctx context.Context, j job) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.gateway+"/credit", bytes.NewReader(j.body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.gateway+t.scenario.path, bytes.NewReader(j.body))
 	if err != nil {
 		t.failed.Add(1)
 		return
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", t.scenario.media)
 	req.Header.Set("X-User-Id", j.user)
 	began := time.Now()
 	resp, err := t.client.Do(req)
@@ -170,12 +149,12 @@ func (t *traffic) send(ctx context.Context, j job) {
 		}
 		return
 	}
-	_, _ = io.Copy(io.Discard, resp.Body) // a broken answer shows in the exposure
+	answer, broken := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	resp.Body.Close()
 	old := t.latency.Load()
 	t.latency.Store(old + (int64(time.Since(began))-old)/50)
 	t.sent.Add(1)
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK || broken != nil {
 		t.failed.Add(1)
 		return
 	}
@@ -183,9 +162,11 @@ func (t *traffic) send(ctx context.Context, j job) {
 	if id == "" {
 		return
 	}
-	select {
-	case t.outcomes <- outcome{due: time.Now().Add(j.delay), ID: id, Metric: "outcome", Value: j.outcome}:
-	default: // the application that tells outcomes is as lossy as a real one
+	for _, f := range j.learn(answer) {
+		select {
+		case t.outcomes <- outcome{due: time.Now().Add(j.delay), ID: id, Metric: f.metric, Value: f.value}:
+		default: // the application that tells outcomes is as lossy as a real one
+		}
 	}
 }
 

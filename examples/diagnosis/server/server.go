@@ -16,7 +16,7 @@ import (
 
 	"sluice.dev/sluice/examples/credit/scoring"
 	"sluice.dev/sluice/examples/diagnosis"
-	"sluice.dev/sluice/examples/internal/web"
+	"sluice.dev/sluice/examples/web"
 )
 
 const (

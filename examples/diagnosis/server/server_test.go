@@ -10,7 +10,7 @@ import (
 
 	"sluice.dev/sluice/examples/diagnosis"
 	"sluice.dev/sluice/examples/diagnosis/server"
-	"sluice.dev/sluice/examples/internal/web"
+	"sluice.dev/sluice/examples/web"
 )
 
 func post(t *testing.T, h http.Handler, media, body string) (int, string) {

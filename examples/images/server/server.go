@@ -11,7 +11,7 @@ import (
 	"net/http"
 
 	"sluice.dev/sluice/examples/images"
-	"sluice.dev/sluice/examples/internal/web"
+	"sluice.dev/sluice/examples/web"
 )
 
 // maxBody leaves room to tell what is wrong with a body that is no such image.

@@ -9,7 +9,7 @@ import (
 
 	"sluice.dev/sluice/examples/images"
 	"sluice.dev/sluice/examples/images/server"
-	"sluice.dev/sluice/examples/internal/web"
+	"sluice.dev/sluice/examples/web"
 )
 
 func post(h http.Handler, media string, body []byte) (int, string) {

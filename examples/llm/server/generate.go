@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"strings"
 
-	"sluice.dev/sluice/examples/internal/web"
 	"sluice.dev/sluice/examples/llm/slm"
+	"sluice.dev/sluice/examples/web"
 )
 
 // usage counts tokens.

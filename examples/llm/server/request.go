@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"strings"
 
-	"sluice.dev/sluice/examples/internal/web"
 	"sluice.dev/sluice/examples/llm"
+	"sluice.dev/sluice/examples/web"
 )
 
 // Limits of a request.

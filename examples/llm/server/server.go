@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice.dev/sluice/examples/internal/web"
 	"sluice.dev/sluice/examples/llm"
 	"sluice.dev/sluice/examples/llm/slm"
+	"sluice.dev/sluice/examples/web"
 )
 
 // Server is the http.Handler of one version. It is safe for concurrent use.

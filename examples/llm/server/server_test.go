@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"sluice.dev/sluice/examples/internal/web"
 	"sluice.dev/sluice/examples/llm/server"
+	"sluice.dev/sluice/examples/web"
 )
 
 var v2 = sync.OnceValues(func() (*server.Server, error) { return server.New(web.Flags{Version: "v2"}) })

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"sluice.dev/sluice/examples/diagnosis/server"
-	"sluice.dev/sluice/examples/internal/web"
+	"sluice.dev/sluice/examples/web"
 )
 
 func main() {

@@ -5,8 +5,8 @@ package main
 import (
 	"net/http"
 
-	"sluice.dev/sluice/examples/internal/web"
 	"sluice.dev/sluice/examples/llm/server"
+	"sluice.dev/sluice/examples/web"
 )
 
 func main() {

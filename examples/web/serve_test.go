@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice.dev/sluice/examples/internal/web"
+	"sluice.dev/sluice/examples/web"
 )
 
 // TestRun starts a server on a free port, asks it once and ends it.
