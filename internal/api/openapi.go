@@ -136,6 +136,9 @@ func (g *schemas) content(v any, media string) object {
 	if media != "" {
 		return object{media: object{"schema": object{"type": "string"}}}
 	}
+	if v == nil {
+		return object{}
+	}
 	return object{"application/json": object{"schema": g.of(v)}}
 }
 
