@@ -212,7 +212,9 @@ func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *in
 		return err
 	}
 	a.background("breaker reports", func(ctx context.Context) error { return a.reportTrips(ctx, trips, ctl) })
-	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, a.gateway)
+	evaluation := a.startOFREP(s, keys, apiKeys)
+	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, beside(evaluation, a.gateway))
+	a.stops = append(a.stops, stopStreams(evaluation))
 	return err
 }
 

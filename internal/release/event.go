@@ -44,6 +44,7 @@ const (
 	FlagTruncated                     // the upstream ended early
 	FlagBreaker                       // live answered because the gateway's breaker was open
 	FlagLease                         // live answered because the lease of the gateway's routes was over
+	FlagEvaluated                     // only the assignment was asked for: nobody saw the answer
 )
 
 // ValueKind is the type of a Value.

@@ -6,8 +6,8 @@ import (
 	"sluice.dev/sluice/internal/release"
 )
 
-// TestDivertedExposuresSayNothingOfTheVersion: live answered for the candidate, so the unit counts and
-// the answer does not.
+// TestDivertedExposuresSayNothingOfTheVersion: live answered for the candidate, or nobody saw the
+// answer, so the unit counts and the answer does not.
 func TestDivertedExposuresSayNothingOfTheVersion(t *testing.T) {
 	m, faults := release.ParseModel("m.yaml", []byte(`
 apiVersion: sluice.dev/v1alpha1
@@ -29,7 +29,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, flags := range []uint16{0, release.FlagBreaker, release.FlagLease, 0} {
+	for i, flags := range []uint16{0, release.FlagBreaker, release.FlagLease, release.FlagEvaluated, 0} {
 		e := release.Exposure{
 			ID: uint64(i + 1), Unit: uint64(i+1) << 40, Time: 10_000 + int64(i), Model: release.ModelKeyOf("m"), Release: 1,
 			Stratum: 1, Epoch: 1, Arm: 1, Flags: flags, Status: 200,
@@ -39,15 +39,15 @@ spec:
 			t.Fatal(err)
 		}
 	}
-	late := release.Batch{Producer: "p", Incarnation: 1, Seq: 5, Exposures: []release.Exposure{{
+	late := release.Batch{Producer: "p", Incarnation: 1, Seq: 6, Exposures: []release.Exposure{{
 		ID: 99, Unit: 77, Time: 20_000, Model: release.ModelKeyOf("m"), Release: 1, Stratum: 1, Epoch: 1, Status: 200,
 	}}}
-	if err := tl.Fold(5, &late); err != nil {
+	if err := tl.Fold(6, &late); err != nil {
 		t.Fatal(err)
 	}
 	a := tl.View().Strata[0].Arms[1]
-	if a.Exposures != 4 || a.NewUnits != 4 {
-		t.Errorf("%d exposures of %d new units, want 4 of 4", a.Exposures, a.NewUnits)
+	if a.Exposures != 5 || a.NewUnits != 5 {
+		t.Errorf("%d exposures of %d new units, want 5 of 5", a.Exposures, a.NewUnits)
 	}
 	if n := a.Metrics[0].N[0]; n != 2 {
 		t.Errorf("%v observations of errors, want 2", n)

@@ -78,11 +78,11 @@ func (t *Tally) exposure(e *release.Exposure) {
 }
 
 // diverted says that live answered for the candidate without a try, because the gateway's breaker was
-// open or its lease over. Such an exposure counts for the arm's units, so that the sample ratio stays
+// open or its lease over, or that nobody saw the answer, because only the assignment was asked for. Such an exposure counts for the arm's units, so that the sample ratio stays
 // right, and says nothing about the version: as a success of the candidate it would hide the harm that
 // opened the breaker. (A fall-back after a failure is another thing: it counts as the failure.)
 func diverted(e *release.Exposure) bool {
-	return e.Flags&(release.FlagBreaker|release.FlagLease) != 0
+	return e.Flags&(release.FlagBreaker|release.FlagLease|release.FlagEvaluated) != 0
 }
 
 // baseRoom is how much earlier than the first exposure another gateway's may be, ms.
