@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": serverCmd, "users": usersCmd, "expand": expandCmd, "code": codeCmd, "parses": parsesCmd, "keep": keepCmd,
+			"server": serverCmd, "users": usersCmd, "expand": expandCmd, "cli": cliCmd, "code": codeCmd, "parses": parsesCmd, "keep": keepCmd,
 		},
 	})
 }
@@ -123,6 +123,29 @@ func expandCmd(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// cliCmd runs a command line in this process, which is quicker than one of its own, and wants its exit
+// code to be N: "cli N ARG...". An argument that names a file of the script's folder means that file.
+func cliCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: cli N ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	line := append([]string(nil), args[1:]...)
+	for i, arg := range line {
+		if _, err := os.Stat(ts.MkAbs(arg)); err == nil {
+			line[i] = ts.MkAbs(arg)
+		}
+	}
+	var environ []string
+	for _, name := range []string{"SLUICE_SERVER", "SLUICE_TOKEN", "SLUICE_TOKEN_FILE"} {
+		environ = append(environ, name+"="+ts.Getenv(name))
+	}
+	if got := Run(context.Background(), line, environ, strings.NewReader(""), ts.Stdout(), ts.Stderr()); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
 

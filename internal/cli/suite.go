@@ -41,7 +41,7 @@ func (r lintResult) text() string {
 func lint(file string) (lintResult, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return lintResult{}, usage(err.Error(), "name a file")
+		return lintResult{}, usage(err.Error(), "name a file that can be read: -f model.yaml")
 	}
 	r := lintResult{File: file, Kind: kindOfFile(data)}
 	switch r.Kind {
@@ -59,6 +59,9 @@ func lint(file string) (lintResult, error) {
 		}
 	}
 	r.OK = r.Faults.Err() == nil
+	if r.Faults == nil {
+		r.Faults = release.Faults{} // an empty list for programs, not null
+	}
 	return r, err
 }
 
