@@ -67,7 +67,9 @@ func open(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) client(role string) *api.Client { return &api.Client{Base: f.URL, Token: f.tokens[role]} }
+func (f *fixture) client(role string) *api.Client {
+	return &api.Client{Base: f.URL, Token: f.tokens[role]}
+}
 
 // call sends a raw call and returns status and problem.
 func (f *fixture) call(t *testing.T, role, method, path, body string) (int, api.Problem) {

@@ -125,13 +125,17 @@ type versioned struct {
 func decode(e store.Entry, into any) error {
 	var v versioned
 	if err := json.Unmarshal(e.Value, &v); err != nil {
-		return &release.Error{Kind: release.KindInternal, Op: "read " + e.Key, Msg: "the stored record is damaged",
-			Remedy: "restore the data folder from a backup", Cause: err}
+		return &release.Error{
+			Kind: release.KindInternal, Op: "read " + e.Key, Msg: "the stored record is damaged",
+			Remedy: "restore the data folder from a backup", Cause: err,
+		}
 	}
 	if v.V != layout {
-		return &release.Error{Kind: release.KindInternal, Op: "read " + e.Key,
+		return &release.Error{
+			Kind: release.KindInternal, Op: "read " + e.Key,
 			Msg:    fmt.Sprintf("the record has layout %d, this build knows %d", v.V, layout),
-			Remedy: "use the version of sluice that wrote it, or a later one"}
+			Remedy: "use the version of sluice that wrote it, or a later one",
+		}
 	}
 	if err := json.Unmarshal(e.Value, into); err != nil {
 		return &release.Error{Kind: release.KindInternal, Op: "read " + e.Key, Msg: "the stored record is damaged", Cause: err}
