@@ -341,6 +341,10 @@ func TestBrowserOperatorAborts(t *testing.T) {
 	if text := b.text(t, "table.decisions"); !strings.Contains(text, hostile) || strings.Contains(title, "owned") {
 		t.Errorf("a hostile reason became markup: %q", text)
 	}
+	// The next look at the data is the second point of the chart over time.
+	b.do(t, click(".verdict > button"), visible(".over-time"))
+	w.tick(t, 2, time.Now())
+	b.do(t, visible(".over-time canvas"))
 	b.shot(t, "release")
 
 	b.do(t, click("#lang"), until(`document.documentElement.lang === "zh-CN" && document.querySelector(".way")?.textContent.includes("金丝雀")`))
