@@ -72,7 +72,7 @@ type GatewayConfig struct {
 	// Serve HTTPS (and HTTP/2) instead of HTTP.
 	TLS *TLSConfig `json:"tls,omitempty"`
 	// Files with one API key per line, of which a client must send one as "Authorization: Bearer KEY" or
-	// "X-Api-Key: KEY". Lines that are empty or begin with # are skipped. Default: no key is asked for.
+	// "X-Sluice-Key: KEY". Lines that are empty or begin with # are skipped. Default: no key is asked for.
 	APIKeyFiles []string `json:"apiKeyFiles,omitempty"`
 	// How long a candidate is served without news from the store; then live serves all. Default: 10m.
 	Lease Duration `json:"lease,omitzero"`

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("sim.seeds", 20, "how many seeds to run")
+	seeds = flag.Int("sim.seeds", 16, "how many seeds to run")
 	first = flag.Uint64("sim.seed", 1, "the first seed")
 )
 
