@@ -56,8 +56,9 @@ func (g *schemas) schema(t reflect.Type) object {
 		return object{"type": []any{"object", "null"}, "additionalProperties": g.schema(t.Elem())}
 	case reflect.Struct:
 		return g.structure(t)
+	default:
+		return object{} // an interface: anything
 	}
-	return object{} // an interface: anything
 }
 
 // list may be null: Go writes a nil slice so.
