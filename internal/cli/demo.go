@@ -133,7 +133,6 @@ type demoScreen struct {
 	screen
 	client *api.Client
 	told   map[uint32]uint64 // by release: number of the last decision printed
-	drawn  time.Time
 }
 
 func (s *demoScreen) sayf(format string, args ...any) {
