@@ -241,7 +241,7 @@ func TestWatchSeesChanges(t *testing.T) {
 }
 
 func FuzzCommandBody(f *testing.F) {
-	fx := &fixture{records: records.New(store.NewMemory()), tokens: map[string]string{}}
+	fx := &fixture{records: records.New(store.NewMemory())}
 	_, clear, err := fx.records.CreateToken(f.Context(), records.Token{Name: "x", Role: records.Admin}, t0)
 	if err != nil {
 		f.Fatal(err)

@@ -57,7 +57,7 @@ func writeFile(file string, data []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // does nothing once it is renamed
+	defer func() { _ = os.Remove(tmp.Name()) }() // does nothing once it is renamed
 	_, err = tmp.Write(data)
 	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
 		return err

@@ -96,8 +96,9 @@ func codeOf(p rollout.Phase) error {
 		return nil
 	case rollout.RolledBack, rollout.Stopped:
 		return exit{exitRolled}
+	default:
+		return exit{exitUndecided}
 	}
-	return exit{exitUndecided}
 }
 
 func (e *env) verbCmd(verb, short string) *cobra.Command {
@@ -303,8 +304,9 @@ func whatColor(w rollout.What) string {
 		return bad
 	case rollout.PauseIt, rollout.Hold:
 		return wait
+	default:
+		return ""
 	}
-	return ""
 }
 
 func (e *env) tokenCmd() *cobra.Command {
@@ -376,7 +378,7 @@ func (e *env) tokenListCmd() *cobra.Command {
 			}
 			return e.print(tokens, func() {
 				w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-				defer w.Flush()
+				defer func() { _ = w.Flush() }() // as any other write to the terminal
 				fmt.Fprintln(w, "ID\tNAME\tROLE\tMADE\tSTATE")
 				for _, t := range tokens {
 					state := "valid"

@@ -140,7 +140,7 @@ func (e *env) tableOfModels(models []api.Model) {
 		return
 	}
 	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	defer w.Flush()
+	defer func() { _ = w.Flush() }() // as any other write to the terminal
 	fmt.Fprintln(w, "MODEL\tLIVE\tRELEASE\tCANDIDATE\tPHASE\tSHARE\tWHY")
 	for _, m := range models {
 		if m.Current == nil {
@@ -204,7 +204,7 @@ func (e *env) tableOfReleases(releases []api.Release) {
 		return
 	}
 	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	defer w.Flush()
+	defer func() { _ = w.Flush() }() // as any other write to the terminal
 	fmt.Fprintln(w, "\nRELEASE\tCANDIDATE\tPHASE\tSHARE\tBEGAN\tTOOK\tWHY")
 	for _, r := range releases {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Candidate, r.Phase, r.Share,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
@@ -52,8 +53,9 @@ func phaseColor(p rollout.Phase) string {
 		return bad
 	case rollout.Paused:
 		return wait
+	default:
+		return ""
 	}
-	return ""
 }
 
 const barWidth = 20
@@ -63,6 +65,7 @@ func (e *env) stepLine(r api.Release, s rollout.StepProgress) string {
 	mark, color := "·", faint
 	fraction := 0.0
 	switch s.Place {
+	case rollout.Future:
 	case rollout.Past:
 		mark, color, fraction = "✔", good, 1
 	case rollout.Now:
@@ -71,7 +74,7 @@ func (e *env) stepLine(r api.Release, s rollout.StepProgress) string {
 			mark, color = "✖", bad
 		}
 		if r.Phase == rollout.Paused {
-			mark, color = "॥", wait
+			mark, color = "‖", wait
 		}
 	}
 	share := ""
@@ -135,7 +138,11 @@ func (e *env) explain(b *strings.Builder, r api.Release, width int) {
 		}
 	}
 	if r.Phase.Ended() {
-		line(phaseColor(r.Phase), "because", r.Reason)
+		head := "because"
+		for _, part := range wrap(r.Reason, width-13) {
+			line(phaseColor(r.Phase), head, part)
+			head = ""
+		}
 		return
 	}
 	for i, w := range r.Explain.Waiting {
@@ -160,11 +167,25 @@ func (e *env) explain(b *strings.Builder, r api.Release, width int) {
 	}
 }
 
+// wrap breaks a text at spaces into lines of at most n runes; a longer word is a line of its own.
+func wrap(text string, n int) []string {
+	var lines []string
+	for _, word := range strings.Fields(text) {
+		last := len(lines) - 1
+		if last >= 0 && utf8.RuneCountInString(lines[last])+1+utf8.RuneCountInString(word) <= n {
+			lines[last] += " " + word
+			continue
+		}
+		lines = append(lines, word)
+	}
+	return lines
+}
+
 // evidence is a table of verdicts with an interval drawn against zero and the margin.
 func (e *env) evidence(r api.Release, width int) string {
 	var b strings.Builder
 	for _, v := range r.Verdicts {
-		fmt.Fprintf(&b, "  %s %-10s %s\n", e.paint(stateColor(v.State), fmt.Sprintf("%-11s", v.State)), v.Metric, short(v.Reason, width-26))
+		fmt.Fprintf(&b, "  %s %-10s %s\n", e.paint(stateColor(v.State), fmt.Sprintf("%-11s", v.State)), v.Metric, short(strings.TrimPrefix(v.Reason, v.Metric+": "), width-26))
 	}
 	return b.String()
 }
@@ -175,6 +196,7 @@ func stateColor(s judge.State) string {
 		return good
 	case judge.Worse:
 		return bad
+	default:
+		return wait
 	}
-	return wait
 }

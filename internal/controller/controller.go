@@ -126,7 +126,7 @@ func (c *Controller) lead(ctx context.Context, lease records.Lease) error {
 		}
 		if err := c.Tick(ctx, time.Now(), lease); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // stopping is no fault
+				return nil // stopping is no fault
 			}
 			if fenced(err) {
 				return err

@@ -166,6 +166,7 @@ func closeModel(m *modelRecord, s rollout.State) {
 		m.Former, m.Live, m.Success = s.Live, s.Candidate, s.Number
 	case rollout.Undone:
 		m.Live, m.Success, m.Former = s.Candidate, 0, ""
+	default: // what is live stays
 	}
 }
 

@@ -166,7 +166,7 @@ func (k *Keeper) save(spec *assign.Spec) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // does nothing once it is renamed
+	defer func() { _ = os.Remove(tmp.Name()) }() // does nothing once it is renamed
 	_, err = tmp.Write(data)
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err

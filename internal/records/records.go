@@ -295,9 +295,6 @@ func translate(op string, err error) error {
 	return &release.Error{Kind: kind, Op: op, Msg: "the store did not answer as it should", Remedy: remedy, Cause: err}
 }
 
-// splitKey returns the parts of a key.
-func splitKey(key string) []string { return strings.Split(key, "/") }
-
 // Counted returns the frozen model and the number of arms of a running release, by the compact key
 // under which events name it. ok is false for a release that is not known or has ended.
 func (r *Records) Counted(ctx context.Context, key release.ModelKey, number uint32) (m *release.Model, arms int, ok bool, err error) {
@@ -312,7 +309,7 @@ func (r *Records) Counted(ctx context.Context, key release.ModelKey, number uint
 		}
 		rel, err := r.loadState(ctx, name, number)
 		if release.KindOf(err) == release.KindNotFound && err != nil {
-			return nil, 0, false, nil
+			return nil, 0, false, nil //nolint:nilerr // a release that is not known is an answer
 		}
 		if err != nil {
 			return nil, 0, false, err
