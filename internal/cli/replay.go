@@ -64,7 +64,7 @@ func (e *env) replayed(all []app.Replayed) error {
 		for _, r := range all {
 			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", r.Number, r.Time.Format(time.RFC3339), r.Step, r.What, outcome(r))
 		}
-		w.Flush()
+		_ = w.Flush() // as any other write to the terminal
 		fmt.Fprintf(e.out, "%d of %d judged decisions are the same\n", same, judged)
 	})
 	switch {

@@ -45,7 +45,11 @@ func harmText(a *judge.Assessment, names []string) string {
 	var parts []string
 	for _, v := range a.Verdicts {
 		if v.Harm && contains(names, v.Metric) {
-			parts = append(parts, fmt.Sprintf("%s (%s and %s exposures)", verdictText(v), count(v.Candidate.Exposures), count(v.Live.Exposures)))
+			text := verdictText(v)
+			if !strings.Contains(text, " exposures") { // the judge's sentences name them themselves
+				text += fmt.Sprintf(" (%s and %s exposures)", count(v.Candidate.Exposures), count(v.Live.Exposures))
+			}
+			parts = append(parts, text)
 		}
 	}
 	if len(parts) == 0 {
