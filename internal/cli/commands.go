@@ -207,6 +207,9 @@ func (e *env) feedbackCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if e.output == "yaml" {
+				return e.printAs("yaml", resp)
+			}
 			fmt.Fprintf(e.out, "%s\n", strings.TrimSpace(string(resp)))
 			return nil
 		},
@@ -323,8 +326,7 @@ func (e *env) tokenCmd() *cobra.Command {
 			if err := client.RevokeToken(ctx, args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(e.out, "token %s is revoked\n", args[0])
-			return nil
+			return e.print(map[string]string{"revoked": args[0]}, func() { fmt.Fprintf(e.out, "token %s is revoked\n", args[0]) })
 		},
 	})
 	return token
