@@ -16,11 +16,11 @@ import (
 func (s *subject) reason(v *Verdict, f *finding) string {
 	var b strings.Builder
 	b.WriteString(v.Metric + ": ")
-	switch {
-	case v.State == Waiting:
+	switch v.State {
+	case Waiting:
 		b.WriteString("waits for its baseline")
 		return b.String()
-	case v.State == NoData:
+	case NoData:
 		b.WriteString(s.noData(v))
 		return b.String()
 	}
