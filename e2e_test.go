@@ -448,3 +448,48 @@ func TestSecondProcessOnTheSameFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestDemo runs the README's first command. A harmless version is rolled back with probability alpha
+// at most, and a busy machine may leave a release undecided: so the demo may be repeated once, not more.
+func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a minute")
+	}
+	bin, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attempt := 1; ; attempt++ {
+		var talk bytes.Buffer
+		cmd := exec.Command(filepath.Join(bin, "sluice"), "demo", "--exit", "-o", "json", "--seed", fmt.Sprint(attempt))
+		cmd.Stderr = &talk
+		out, err := cmd.Output()
+		var result struct {
+			Releases []struct {
+				Candidate          string
+				Phase              rollout.Phase
+				CandidateExposures uint64
+				DurationSeconds    float64
+				Decisions          []struct{ Step, What, Reason string }
+			}
+		}
+		if parseErr := json.Unmarshal(out, &result); parseErr != nil {
+			t.Fatalf("the output is no JSON object: %v (%v)\n%s\n%s", parseErr, err, out, talk.String())
+		}
+		for _, r := range result.Releases {
+			t.Logf("%s %s after %.0f s, %d exposures, %d decisions", r.Candidate, r.Phase, r.DurationSeconds, r.CandidateExposures, len(r.Decisions))
+		}
+		if err == nil {
+			if len(result.Releases) != 2 || result.Releases[0].Phase != rollout.Succeeded || result.Releases[1].Phase != rollout.RolledBack {
+				t.Fatalf("exit code 0, but %s", out)
+			}
+			if n := result.Releases[1].CandidateExposures; n != 0 {
+				t.Errorf("v3 was caught in shadow, and yet %d requests of users were answered by it", n)
+			}
+			return
+		}
+		if attempt == 2 {
+			t.Fatalf("%v\n%s\n%s", err, out, talk.String())
+		}
+	}
+}

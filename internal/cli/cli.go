@@ -238,6 +238,15 @@ func (e *env) client() (*api.Client, error) {
 	return &api.Client{Base: e.server, Token: token}, nil
 }
 
+// reach returns a client and a context that bounds an ordinary call; done ends it.
+func (e *env) reach(ctx context.Context) (bounded context.Context, client *api.Client, done context.CancelFunc, err error) {
+	if client, err = e.client(); err != nil {
+		return nil, nil, nil, err
+	}
+	bounded, done = withTimeout(ctx)
+	return bounded, client, done, nil
+}
+
 // withTimeout bounds an ordinary call.
 func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, 30*time.Second)

@@ -25,12 +25,11 @@ func (e *env) releaseCmd() *cobra.Command {
 		Example: "  sluice release credit --to v2 --reason \"retrained on September\" -w",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: e.completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			r, err := client.Start(ctx, args[0], req)
 			if err != nil {
 				return err
@@ -119,12 +118,11 @@ func (e *env) verbCmd(verb, short string) *cobra.Command {
 }
 
 func (e *env) command(ctx context.Context, model string, n uint32, verb string, req api.CommandRequest) error {
-	client, err := e.client()
+	ctx, client, done, err := e.reach(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := withTimeout(ctx)
-	defer cancel()
+	defer done()
 	r, err := client.Command(ctx, model, n, verb, req)
 	if err != nil {
 		return err
@@ -140,12 +138,11 @@ func (e *env) undoCmd() *cobra.Command {
 		Use: "undo MODEL --reason WHY", Short: "Take the latest success back: the former version is live at once",
 		Args: cobra.ExactArgs(1), ValidArgsFunction: e.completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			r, err := client.Undo(ctx, args[0], reason)
 			if err != nil {
 				return err
@@ -197,12 +194,11 @@ func (e *env) feedbackCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			resp, err := client.Feedback(ctx, lines)
 			if err != nil {
 				return err
@@ -242,12 +238,11 @@ func (e *env) auditCmd() *cobra.Command {
 	audit.AddCommand(&cobra.Command{
 		Use: "list MODEL", Short: "List all decisions on a model, oldest first", Args: cobra.ExactArgs(1), ValidArgsFunction: e.completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			decisions, err := client.Audit(ctx, args[0])
 			if err != nil {
 				return err
@@ -257,12 +252,11 @@ func (e *env) auditCmd() *cobra.Command {
 	}, &cobra.Command{
 		Use: "verify MODEL", Short: "Recompute the chain: exit code 0 if no decision was changed, removed or cut off", Args: cobra.ExactArgs(1), ValidArgsFunction: e.completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			a, err := client.Verify(ctx, args[0])
 			if err != nil {
 				return err
@@ -317,12 +311,11 @@ func (e *env) tokenCmd() *cobra.Command {
 	token.AddCommand(e.tokenCreateCmd(), e.tokenListCmd(), &cobra.Command{
 		Use: "revoke ID", Short: "Make a token invalid at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			if err := client.RevokeToken(ctx, args[0]); err != nil {
 				return err
 			}
@@ -339,12 +332,11 @@ func (e *env) tokenCreateCmd() *cobra.Command {
 		Use: "create --name NAME --role ROLE", Short: "Make a token and print it, for the only time", Args: cobra.NoArgs,
 		Example: "  sluice token create --name ci --role operator --expires 720h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			req.Expires = release.Duration(expires)
 			t, err := client.CreateToken(ctx, req)
 			if err != nil {
@@ -368,12 +360,11 @@ func (e *env) tokenListCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List tokens, without their secrets", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			tokens, err := client.Tokens(ctx)
 			if err != nil {
 				return err

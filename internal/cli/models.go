@@ -119,12 +119,11 @@ func (e *env) listCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the models and what happens to them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			models, err := client.Models(ctx)
 			if err != nil {
 				return err
@@ -159,12 +158,11 @@ func (e *env) getCmd() *cobra.Command {
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: e.completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := e.client()
+			ctx, client, done, err := e.reach(cmd.Context())
 			if err != nil {
 				return err
 			}
-			ctx, cancel := withTimeout(cmd.Context())
-			defer cancel()
+			defer done()
 			if len(args) == 2 {
 				return e.getRelease(ctx, client, args[0], args[1])
 			}
