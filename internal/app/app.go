@@ -42,6 +42,9 @@ type Options struct {
 	Config  *release.Config // normalised
 	Log     *slog.Logger
 	Version string
+	// NewAdminToken makes an admin token also when there are tokens already: for whoever has lost the first
+	// one, or whose process was killed between making and printing it.
+	NewAdminToken bool
 }
 
 // App is a running process.
@@ -140,13 +143,14 @@ func (a *App) openStore(ctx context.Context) error {
 	return nil
 }
 
-// firstToken makes an admin token if there are no tokens at all.
+// firstToken makes an admin token if there are no tokens at all, or if one is asked for: whoever may start
+// a process on the data folder owns what is in it.
 func (a *App) firstToken(ctx context.Context) error {
 	tokens, err := a.records.Tokens(ctx)
-	if err != nil || len(tokens) > 0 {
+	if err != nil || len(tokens) > 0 && !a.o.NewAdminToken {
 		return err
 	}
-	_, a.token, err = a.records.CreateToken(ctx, records.Token{Name: "admin", Role: records.Admin, By: "first start"}, time.Now())
+	_, a.token, err = a.records.CreateToken(ctx, records.Token{Name: "admin", Role: records.Admin, By: "start"}, time.Now())
 	return err
 }
 
@@ -284,7 +288,7 @@ func (a *App) GatewayURL() string { return a.gatewayPort.url }
 // AdminURL is where the API listens.
 func (a *App) AdminURL() string { return a.adminPort.url }
 
-// Token is the admin token that was made at the first start; "" at every later one.
+// Token is the admin token that was made at this start; "" if none was.
 func (a *App) Token() string { return a.token }
 
 // Failed receives the error of a part that has ended by itself: the process should stop.

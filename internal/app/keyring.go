@@ -6,8 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"sluice.dev/sluice/internal/records"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -48,19 +48,5 @@ func makeKeyring(file string) (*release.Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k, writeFile(file, data, 0o600)
-}
-
-// writeFile replaces a file as a whole and durably.
-func writeFile(file string, data []byte, mode fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // does nothing once it is renamed
-	_, err = tmp.Write(data)
-	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
+	return k, records.ReplaceFile(file, data, 0o600)
 }

@@ -164,7 +164,7 @@ func (e *env) getCmd() *cobra.Command {
 			}
 			defer done()
 			if len(args) == 2 {
-				return e.getRelease(ctx, client, args[0], args[1])
+				return e.getRelease(ctx, client, args[0], args[1], decisions)
 			}
 			return e.getModel(ctx, client, args[0], spec)
 		},
@@ -210,7 +210,7 @@ func (e *env) tableOfReleases(releases []api.Release) {
 	}
 }
 
-func (e *env) getRelease(ctx context.Context, client *api.Client, model, number string) error {
+func (e *env) getRelease(ctx context.Context, client *api.Client, model, number string, decisions bool) error {
 	n, err := releaseNumber(number)
 	if err != nil {
 		return err
@@ -221,8 +221,10 @@ func (e *env) getRelease(ctx context.Context, client *api.Client, model, number 
 	}
 	return e.print(r, func() {
 		fmt.Fprint(e.out, e.view(r, 100))
-		fmt.Fprintln(e.out)
-		e.listDecisions(r.Decisions)
+		if decisions {
+			fmt.Fprintln(e.out)
+			e.listDecisions(r.Decisions)
+		}
 	})
 }
 

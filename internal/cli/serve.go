@@ -20,6 +20,7 @@ import (
 
 func (e *env) serveCmd() *cobra.Command {
 	var config, data, gateway, admin, logLevel, logFormat string
+	var newToken bool
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the gateway, the controller and the API in one process",
 		Long: "Run the gateway (where users' requests go), the controller (which decides) and the API in one process, with\n" +
@@ -40,10 +41,11 @@ func (e *env) serveCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return e.serve(cmd.Context(), cfg, log)
+			return e.serve(cmd.Context(), app.Options{Config: cfg, Log: log, Version: version(), NewAdminToken: newToken})
 		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&newToken, "new-admin-token", false, "print a new admin token: when the first one is lost")
 	f.StringVarP(&config, "config", "c", "", "a Config file (default: all defaults)")
 	f.StringVar(&data, "data", "", "data folder (default: ./sluice-data)")
 	f.StringVar(&gateway, "gateway", "", "address of the gateway port (default: 127.0.0.1:8080)")
@@ -97,14 +99,14 @@ func (e *env) logger(level, format string) (*slog.Logger, error) {
 // stopTime bounds a stop: requests under way finish, telemetry is written down.
 const stopTime = 20 * time.Second
 
-func (e *env) serve(ctx context.Context, cfg *release.Config, log *slog.Logger) error {
-	a, err := app.Start(ctx, app.Options{Config: cfg, Log: log, Version: version()})
+func (e *env) serve(ctx context.Context, o app.Options) error {
+	a, err := app.Start(ctx, o)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.err, "gateway  %s\nadmin    %s\ndata     %s\n", a.GatewayURL(), a.AdminURL(), cfg.Spec.DataDir)
+	fmt.Fprintf(e.err, "gateway  %s\nadmin    %s\ndata     %s\n", a.GatewayURL(), a.AdminURL(), o.Config.Spec.DataDir)
 	if token := a.Token(); token != "" {
-		fmt.Fprintf(e.err, "first start; this admin token is shown only now:\n")
+		fmt.Fprintf(e.err, "a new admin token; it is shown only now:\n")
 		fmt.Fprintln(e.out, token)
 		fmt.Fprintf(e.err, "use it: export SLUICE_TOKEN=%s\n", token)
 	}
@@ -112,7 +114,7 @@ func (e *env) serve(ctx context.Context, cfg *release.Config, log *slog.Logger) 
 	select {
 	case <-ctx.Done():
 	case failed = <-a.Failed():
-		log.Error("a part has failed, stopping", "error", failed)
+		o.Log.Error("a part has failed, stopping", "error", failed)
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()

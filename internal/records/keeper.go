@@ -153,7 +153,7 @@ func (k *Keeper) load() error {
 	return k.serve(spec)
 }
 
-// save replaces the file as a whole, durably, so that a crash leaves either the old or the new one.
+// save keeps the routes in the file, if there is one.
 func (k *Keeper) save(spec *assign.Spec) error {
 	if k.o.File == "" {
 		return nil
@@ -162,14 +162,19 @@ func (k *Keeper) save(spec *assign.Spec) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(k.o.File), ".routes-*")
+	return ReplaceFile(k.o.File, data, 0o600)
+}
+
+// ReplaceFile replaces a file as a whole and durably: a crash leaves either the old or the new one.
+func ReplaceFile(file string, data []byte, mode fs.FileMode) error {
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }() // does nothing once it is renamed
 	_, err = tmp.Write(data)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), k.o.File)
+	return os.Rename(tmp.Name(), file)
 }
