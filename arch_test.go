@@ -26,7 +26,8 @@ var arrows = map[string]struct {
 	"internal/stats":   {"", "mathematics knows nothing of releases"},
 	"internal/release": {"", "the vocabulary is the ground floor"},
 	"internal/store":   {"", "a contract about bytes, keys and revisions"},
-	"internal/console": {"", "embedded pages are a client of the API, in the browser"},
+	"docs":             {"", "the guide's texts and pictures, embedded"},
+	"internal/console": {"docs", "embedded pages are a client of the API, in the browser; the guide is served as pages"},
 
 	"internal/store/storetest": {"internal/store", "the contract's own suite"},
 	"internal/assign":          {"internal/release", "shares and units are words of the vocabulary"},

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"sluice.dev/sluice/docs"
 )
 
 //go:embed static
@@ -28,6 +30,7 @@ var types = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".json": "application/json",
 	".svg":  "image/svg+xml",
+	".png":  "image/png",
 	"":      "text/plain; charset=utf-8", // LICENSE
 }
 
@@ -45,13 +48,18 @@ type handler struct {
 	index  asset
 	assets map[string]asset // by path below the folder
 	folder string           // /assets/HASH/
+	guide  *guide
 }
 
 // Handler serves the console: the page at / and its files below /assets/HASH/, where HASH changes with
-// any of their bytes, so that browsers may keep them for ever. Every other path is 404: pages have their
-// address behind the #, which never reaches a server. Safe for concurrent use.
+// any of their bytes, so that browsers may keep them for ever; and the documentation below /guide/. Every
+// other path is 404: the console's own pages have their address behind the #, which never reaches a
+// server. Safe for concurrent use.
 func Handler() http.Handler {
 	h, err := load(files)
+	if err == nil {
+		h.guide, err = newGuide(docs.Files, files, h.folder)
+	}
 	if err != nil {
 		panic(fmt.Sprintf("console: the embedded files are damaged: %v", err)) // a broken build, seen by any test
 	}
@@ -111,6 +119,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Path == "/" {
 		send(w, r, h.index, "no-cache")
+		return
+	}
+	if r.URL.Path == "/guide" || strings.HasPrefix(r.URL.Path, "/guide/") {
+		h.guide.ServeHTTP(w, r)
 		return
 	}
 	name, inFolder := strings.CutPrefix(r.URL.Path, h.folder)

@@ -254,6 +254,12 @@ func TestTextsAreThere(t *testing.T) {
 			prefixes = append(prefixes, m[1]+".")
 		}
 	})
+	for _, m := range regexp.MustCompile(`index \.Words "([^"]+)"`).FindAllStringSubmatch(guideTemplate, -1) {
+		if _, ok := en[m[1]]; !ok {
+			t.Errorf("the guide shows %s, which is not in the dictionary", m[1])
+		}
+		used[m[1]] = true
+	}
 	for _, key := range slices.Sorted(maps.Keys(en)) {
 		if !used[key] && !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
 			t.Errorf("%s is never shown", key)
