@@ -1,6 +1,7 @@
 package assign
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
 	"slices"
@@ -49,6 +50,11 @@ type Upstream struct {
 	MaxConcurrent int
 	Headers       []Header // set on each request, secrets resolved
 	Failover      bool
+	Protocol      release.Protocol // never empty
+	Timeouts      release.Timeouts
+	Queue         release.Queue
+	Health        release.HealthCheck // Path is empty: none
+	Hedge         release.Hedge
 	// Err says why this arm cannot be called from here, e.g. a secret that is not there. It is no
 	// error of Compile: one arm without its secret must not keep the other models, or an abort of
 	// this one, from being served.
@@ -241,6 +247,8 @@ func upstream(model string, arm ArmSpec, resolve Resolve) Upstream {
 	u := Upstream{
 		Version: arm.Version, Timeout: time.Duration(arm.Spec.Timeout),
 		MaxConcurrent: arm.Spec.MaxConcurrent, Failover: arm.Spec.Failover,
+		Protocol: cmp.Or(arm.Spec.Protocol, release.ProtocolAuto), Timeouts: arm.Spec.Timeouts,
+		Queue: arm.Spec.Queue, Health: arm.Spec.Health, Hedge: arm.Spec.Hedge,
 	}
 	if u.Timeout <= 0 {
 		u.Timeout = release.DefaultVersionTimeout

@@ -8,6 +8,11 @@ type Enum interface {
 }
 
 // Values implements Enum.
+func (Protocol) Values() []string {
+	return words(ProtocolAuto, ProtocolH1, ProtocolH2, ProtocolH2C)
+}
+
+// Values implements Enum.
 func (Dialect) Values() []string {
 	return words(DialectJSON, DialectRaw, DialectOpenAI, DialectAnthropic, DialectGemini, DialectOIP)
 }

@@ -89,8 +89,53 @@ type Version struct {
 	URL           string            `json:"url"`                    // http or https, with the path that requests' paths are added to
 	Timeout       Duration          `json:"timeout,omitzero"`       // of the whole answer; default 30 s
 	MaxConcurrent int               `json:"maxConcurrent,omitzero"` // default 512; beyond: 429 with Retry-After
+	Protocol      Protocol          `json:"protocol,omitempty"`     // auto (default): HTTP/1.1, and HTTP/2 for gRPC; or h1, h2 (over TLS), h2c (HTTP/2 without TLS)
+	Timeouts      Timeouts          `json:"timeouts,omitzero"`      // of the parts of an answer; the whole is timeout's
+	Queue         Queue             `json:"queue,omitzero"`         // for requests beyond maxConcurrent; default: none
+	Health        HealthCheck       `json:"health,omitzero"`        // asks the version how it is; default: only its answers tell
+	Hedge         Hedge             `json:"hedge,omitzero"`         // a second request when the first is slow; default: none
 	Headers       map[string]Secret `json:"headers,omitempty"`      // added to each request
 	Failover      bool              `json:"failover,omitempty"`     // a candidate that fails before its first byte is retried on live
+}
+
+// Protocol is how a version's server is asked.
+type Protocol string
+
+// The protocols. Auto is HTTP/1.1 over as many connections as there are requests, but HTTP/2 for gRPC, which needs it.
+const (
+	ProtocolAuto Protocol = "auto"
+	ProtocolH1   Protocol = "h1"
+	ProtocolH2   Protocol = "h2"
+	ProtocolH2C  Protocol = "h2c"
+)
+
+// Timeouts bound the parts of an answer, from when the request is sent; each that is left out is bounded by timeout alone.
+type Timeouts struct {
+	Headers    Duration `json:"headers,omitzero"`    // until its head
+	FirstToken Duration `json:"firstToken,omitzero"` // until its first content: a stream's first token, else the first byte
+	Between    Duration `json:"between,omitzero"`    // from one piece to the next: a stream's events
+}
+
+// Queue lets requests wait for a version that serves as many as it may.
+type Queue struct {
+	Length int      `json:"length,omitzero"` // requests that wait at most; beyond: 429 with Retry-After
+	Wait   Duration `json:"wait,omitzero"`   // of each at most; default 1 s
+}
+
+// HealthCheck asks a version how it is, beside the requests of clients.
+type HealthCheck struct {
+	Path      string   `json:"path,omitempty"`      // behind the version's url, like /healthz; 2xx and 3xx are well; required
+	Interval  Duration `json:"interval,omitzero"`   // default 5 s
+	Timeout   Duration `json:"timeout,omitzero"`    // default 2 s
+	Unhealthy int      `json:"unhealthy,omitempty"` // failures in a row, after which live answers a candidate's users; default 3
+	Healthy   int      `json:"healthy,omitempty"`   // successes in a row, after which it is served again; default 2
+}
+
+// Hedge sends a request once more to the same version when no answer has begun; the first answer counts and the other is cancelled.
+// Requests that are streamed or switch protocols are never sent twice.
+type Hedge struct {
+	After Duration `json:"after,omitzero"` // how long to wait for the first answer; 0: never
+	Any   bool     `json:"any,omitempty"`  // requests of every method, POST too; default: only those that may be repeated (GET, PUT, an Idempotency-Key)
 }
 
 // Secret is a literal, env:NAME or file:PATH. It is resolved when the routes are compiled and never stored resolved.
@@ -323,6 +368,11 @@ const (
 	DefaultHorizon         = 72 * time.Hour
 	DefaultVersionTimeout  = 30 * time.Second
 	DefaultMaxConcurrent   = 512
+	DefaultQueueWait       = time.Second
+	DefaultHealthInterval  = 5 * time.Second
+	DefaultHealthTimeout   = 2 * time.Second
+	DefaultUnhealthy       = 3
+	DefaultHealthy         = 2
 	DefaultBodyLimit       = 10 << 20
 	DefaultTestDeadline    = 10 * time.Minute
 	DefaultLatencyMargin   = 1.25 // x

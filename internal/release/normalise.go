@@ -22,6 +22,7 @@ func (m *Model) Normalise() *Model {
 	for name, v := range s.Versions {
 		setDefault(&v.Timeout, Duration(DefaultVersionTimeout))
 		setDefault(&v.MaxConcurrent, DefaultMaxConcurrent)
+		v.defaults()
 		s.Versions[name] = v
 	}
 	setDefault(&s.Limits.Body, DefaultBodyLimit)
@@ -53,6 +54,19 @@ func (m *Model) copy() *Model {
 		s.Plan.Steps[i] = s.Plan.Steps[i].copy()
 	}
 	return &c
+}
+
+// defaults fills what the parts of serving need that are there; a part that is left out stays out.
+func (v *Version) defaults() {
+	if v.Queue.Length > 0 {
+		setDefault(&v.Queue.Wait, Duration(DefaultQueueWait))
+	}
+	if v.Health.Path != "" {
+		setDefault(&v.Health.Interval, Duration(DefaultHealthInterval))
+		setDefault(&v.Health.Timeout, Duration(DefaultHealthTimeout))
+		setDefault(&v.Health.Unhealthy, DefaultUnhealthy)
+		setDefault(&v.Health.Healthy, DefaultHealthy)
+	}
 }
 
 func (s Step) copy() Step {

@@ -20,6 +20,7 @@ const (
 
 	maxTimeout    = time.Hour
 	maxConcurrent = 65536
+	maxChecks     = 100
 	maxLabels     = 64
 	maxLabelLen   = 253
 	ownPrefix     = "/-/sluice"
@@ -229,10 +230,57 @@ func (c *checker) version(path, name string, v Version) {
 	if v.MaxConcurrent < 0 || v.MaxConcurrent > maxConcurrent || v.MaxConcurrent == 0 && c.at.Written(path+".maxConcurrent") {
 		c.fail(path+".maxConcurrent", fmt.Sprintf("write a number from 1 to %d", maxConcurrent), "%d is out of range", v.MaxConcurrent)
 	}
+	c.serving(path, v)
 	names := slices.Sorted(maps.Keys(v.Headers))
 	c.headerNames(path+".headers", names)
 	for _, header := range names {
 		c.secret(child(path+".headers", header), header, v.Headers[header])
+	}
+}
+
+// serving checks how a version is asked.
+func (c *checker) serving(path string, v Version) {
+	scheme, _, _ := strings.Cut(v.URL, ":")
+	switch {
+	case v.Protocol == ProtocolH2 && scheme == "http":
+		c.fail(path+".protocol", "write h2c, or an https url", "h2 is HTTP/2 over TLS, and the url is http")
+	case v.Protocol == ProtocolH2C && scheme == "https":
+		c.fail(path+".protocol", "write h2, or an http url", "h2c is HTTP/2 without TLS, and the url is https")
+	}
+	for _, t := range []struct {
+		name string
+		d    Duration
+	}{
+		{".timeouts.headers", v.Timeouts.Headers},
+		{".timeouts.firstToken", v.Timeouts.FirstToken},
+		{".timeouts.between", v.Timeouts.Between},
+		{".queue.wait", v.Queue.Wait},
+		{".health.interval", v.Health.Interval},
+		{".health.timeout", v.Health.Timeout},
+		{".hedge.after", v.Hedge.After},
+	} {
+		if t.d < 0 || t.d.Std() > maxTimeout || t.d == 0 && c.at.Written(path+t.name) {
+			c.fail(path+t.name, "write a time above 0s and at most 1h", "%s is out of range", t.d)
+		}
+	}
+	for _, n := range []struct {
+		name string
+		n    int
+		most int
+	}{
+		{".queue.length", v.Queue.Length, maxConcurrent},
+		{".health.unhealthy", v.Health.Unhealthy, maxChecks},
+		{".health.healthy", v.Health.Healthy, maxChecks},
+	} {
+		if n.n < 0 || n.n > n.most || n.n == 0 && c.at.Written(path+n.name) {
+			c.fail(path+n.name, fmt.Sprintf("write a number from 1 to %d", n.most), "%d is out of range", n.n)
+		}
+	}
+	switch h := v.Health; {
+	case h.Path == "" && h != HealthCheck{}:
+		c.fail(path+".health.path", "write what to ask for, like /healthz", "it is missing")
+	case h.Path != "" && (h.Path[0] != '/' || len(h.Path) > 2048 || strings.ContainsAny(h.Path, " \t\r\n#")):
+		c.fail(path+".health.path", "write what to ask for, like /healthz", "%q is not a path", clip(h.Path))
 	}
 }
 
