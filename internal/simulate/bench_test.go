@@ -11,7 +11,7 @@ func BenchmarkCredit(b *testing.B) {
 	pop := newPopulation(&o)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if _, err := simulateOne(&o, pop, uint64(i)); err != nil {
+		if _, err := simulateOne(b.Context(), scene{&o, pop}, uint64(i)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,7 +3,6 @@ package simulate
 import (
 	"container/heap"
 	"math"
-	"strconv"
 
 	"sluice.dev/sluice/internal/release"
 	"sluice.dev/sluice/internal/tally"
@@ -25,6 +24,7 @@ type exact struct {
 	at      served
 	pending outcomes
 	id      uint64
+	met     []bool // by user: the candidate answered
 	dict    []string
 	names   map[string]uint32 // feedback and categories in dict
 	v       *tally.View
@@ -33,29 +33,66 @@ type exact struct {
 // flush is how often a producer writes, in ms.
 const flush = 1000
 
-// exactly refuses models in which two metrics read one fact of a request: their outcomes can't be drawn independently.
-func exactly(o *Options) error {
-	readers := map[string]int{}
-	for _, r := range o.Model.Readings() {
+// apart lets each metric read a value of its own. Metrics that read one value of the answer, or one feedback, are drawn independently
+// like all others (see the package comment), which one value could not show. A latency can't read anything else: a second one on it sees the same times,
+// and only if nothing else is said of it.
+func apart(o *Options) error {
+	taken := map[string]*release.Metric{}
+	for i := range o.Model.Spec.Metrics {
+		m := &o.Model.Spec.Metrics[i]
+		spec, err := m.Source.Parse()
+		if err != nil {
+			return err
+		}
+		facts := factsOf(spec)
+		var other *release.Metric
+		for _, fact := range facts {
+			if taken[fact] != nil {
+				other = taken[fact]
+			}
+			taken[fact] = m
+		}
+		own := "simulated_" + m.Name
 		switch {
-		case r.Source.Kind == release.SourceError || r.Source.Kind == release.SourceTimeout:
-			readers["error"]++
-		case r.Signal >= 0:
-			readers[strconv.Itoa(r.Signal)]++
+		case other == nil:
+		case m.Kind == release.MetricLatency:
+			if o.Truth[m.Name] != o.Truth[other.Name] || o.base(*m).Mean != o.base(*other).Mean {
+				return release.Invalid("simulate", "request by request, %s and %s are the same time and can't differ", m.Name, other.Name).
+					Fix("say the same of both, or leave exact out")
+			}
+		case spec.Kind == release.SourceAgree:
+			m.Source = release.Source("agree(json:" + own + ", feedback:" + own + ")")
+		case spec.Kind == release.SourceFeedback:
+			m.Source = release.Source("feedback:" + own)
 		default:
-			readers[r.Source.String()]++
+			m.Source = release.Source("json:" + own)
 		}
 	}
-	for _, n := range readers {
-		if n > 1 {
-			return release.Invalid("simulate", "request by request, two metrics can't read the same value").Fix("leave exact out")
-		}
+	if n := len(o.Model.Signals()); n > release.MaxSignals {
+		return release.Invalid("simulate", "request by request, the metrics read %d values, at most %d are possible", n, release.MaxSignals).Fix("leave exact out")
 	}
 	return nil
 }
 
+// factsOf lists what a source reads of a request, its answer and its feedback.
+func factsOf(s release.SourceSpec) (facts []string) {
+	switch s.Kind {
+	case release.SourceError, release.SourceTimeout, release.SourceStatus:
+		return []string{"fault"}
+	case release.SourceLatency, release.SourceTTFB:
+		return []string{s.String()}
+	}
+	if s.ReadsAnswer() {
+		facts = append(facts, "answer "+s.Selector.String())
+	}
+	if s.Feedback != "" {
+		facts = append(facts, "feedback "+s.Feedback)
+	}
+	return facts
+}
+
 func newExact(o *Options, pop *population, c chance) (source, error) {
-	e := &exact{o: o, pop: pop, c: c, who: newPeople(o.Users, c), names: map[string]uint32{}}
+	e := &exact{o: o, pop: pop, c: c, who: newPeople(o.Users, c), names: map[string]uint32{}, met: make([]bool, o.Users)}
 	for _, r := range pop.rates {
 		last := 0.0
 		if n := len(e.cum); n > 0 {
@@ -133,6 +170,7 @@ func (e *exact) fold() {
 func (e *exact) request(at float64) {
 	u := e.user()
 	arm := e.at.armOf(e.who.hash[u])
+	e.met[u] = e.met[u] || arm == 1 && e.at.kind == release.ExposureServe
 	e.id++
 	x := release.Exposure{
 		ID: mix(e.id), Unit: e.who.hash[u], Time: epoch.UnixMilli() + int64(at), Model: release.ModelKeyOf(e.o.Model.Metadata.Name),
@@ -304,6 +342,15 @@ func (e *exact) mark(b *release.Baseline) {
 func (e *exact) view() *tally.View { return e.v }
 
 func (e *exact) exposed() (live, candidate uint64) { return exposedIn(e.v) }
+
+func (e *exact) users() (n uint64) {
+	for _, m := range e.met {
+		if m {
+			n++
+		}
+	}
+	return n
+}
 
 // mix spreads ids over all 64 bits (the finaliser of SplitMix64).
 func mix(x uint64) uint64 {

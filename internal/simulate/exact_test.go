@@ -11,7 +11,7 @@ import (
 	"sluice.dev/sluice/internal/tally"
 )
 
-// small is a plan whose metrics are of every kind and can be drawn independently, request by request.
+// small is a plan whose metrics are of every kind, can be drawn independently, request by request.
 const small = `apiVersion: sluice.dev/v1alpha1
 kind: Model
 metadata: {name: small}
@@ -28,6 +28,9 @@ spec:
     - {name: correct, source: "agree(json:answer, feedback:outcome)", window: 30s, direction: higher, margin: 10pp, role: objective}
     - {name: kind, source: json:kind, kind: category, margin: 0.2bits, role: guardrail}
     - {name: cost, source: json:cost, kind: mean, direction: lower, margin: 30%, role: guardrail}
+    - {name: answers, source: json:answer, kind: category, margin: 0.3bits, role: watch}
+    - {name: outcomes, source: feedback:outcome, kind: proportion, direction: higher, window: 30s, role: watch}
+    - {name: timeouts, source: timeout, role: watch}
   plan:
     steps:
       - shadow: {share: 100%, until: {pairs: 800}, deadline: 1h}
@@ -87,7 +90,9 @@ func drive(t *testing.T, o *Options, src source) figures {
 	src.open(served{id: 2, epoch: 1, kind: release.ExposureServe, armOf: share(0.3)})
 	src.advance(100_000)
 	src.advance(300_000)
-	return read(o.Model, src.view())
+	f := read(o.Model, src.view())
+	f["exposed users"] = float64(src.users())
+	return f
 }
 
 func read(m *release.Model, v *tally.View) figures {
@@ -163,15 +168,12 @@ func variance(n, y []float64) float64 {
 func TestSampledLikeExact(t *testing.T) {
 	const reps = 40
 	o, err := Options{
-		Model: smallModel(t), ICC: 0.2, Activity: DefaultActivity, FeedbackRate: 0.8, FeedbackDelay: 5 * time.Second, Seed: 3,
+		Model: smallModel(t), ICC: 0.2, Activity: DefaultActivity, FeedbackRate: 0.8, FeedbackDelay: 5 * time.Second, Seed: 3, Exact: true,
 		Truth:    map[string]Effect{"errors": {2, release.Points}, "slow": {1.3, release.Factor}, "kind": {0.05, release.Bits}, "cost": {1.2, release.Factor}},
 		Base:     map[string]Base{"errors": {Mean: 0.05}},
 		Incident: &Incident{Metric: "errors", Effect: Effect{20, release.Points}, At: 150 * time.Second, For: 30 * time.Second},
 	}.complete()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := exactly(&o); err != nil {
 		t.Fatal(err)
 	}
 	pop := newPopulation(&o)

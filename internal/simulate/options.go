@@ -21,7 +21,7 @@ type Options struct {
 	Runs      int               // default 200, at most 1e6
 	Seed      uint64
 	Rate      float64  // requests per second of all users; default: the file's traffic, else 40
-	Users     int      // different users; default: those of a day in the file's traffic, else 20,000; at most 1e6
+	Users     int      // different users; default: those of a day in the file's traffic (up to 1e6), else 20,000; at most 1e6
 	ICC       float64  // share of each metric's variance that lies between users; 0 to 0.45
 	Activity  Activity // how unequally active users are; zero: all the same
 	// FeedbackRate is the share of exposures whose outcome is told, once FeedbackDelay after the exposure; 0 means all.
@@ -152,7 +152,7 @@ func (o Options) complete() (Options, error) {
 	setDefault(&o.Runs, defaultRuns)
 	setDefault(&o.Rate, float64(t.Requests))
 	setDefault(&o.Rate, defaultRate)
-	setDefault(&o.Users, int(math.Round(float64(t.Users)*secondsADay)))
+	setDefault(&o.Users, int(math.Min(maxUsers, math.Round(float64(t.Users)*secondsADay))))
 	setDefault(&o.Users, defaultUsers)
 	setDefault(&o.FeedbackRate, 1)
 	setDefault(&o.Live, o.Model.Spec.Live)
@@ -178,7 +178,10 @@ func (o Options) complete() (Options, error) {
 	if err := o.Model.Validate().Err(); err != nil {
 		return o, err
 	}
-	return o, o.checkMetrics(op)
+	if err := o.checkMetrics(op); err != nil || !o.Exact {
+		return o, err
+	}
+	return o, apart(&o)
 }
 
 func setDefault[T comparable](v *T, d T) {

@@ -35,7 +35,7 @@ func (r *Report) Plot(w io.Writer, format string) error {
 	p.Y.Min, p.Y.Max = 0, 1
 	last := time.Duration(1)
 	for _, e := range r.ends {
-		last = max(last, e.after)
+		last = max(last, e.after())
 	}
 	unit, name := scaleOf(last)
 	p.X.Label.Text = "time since the release began, " + name
@@ -67,8 +67,8 @@ func (r *Report) Plot(w io.Writer, format string) error {
 func (r *Report) curve(phase rollout.Phase, unit, last time.Duration) plotter.XYs {
 	var at []time.Duration
 	for _, e := range r.ends {
-		if e.phase == phase {
-			at = append(at, e.after)
+		if e.Phase == phase {
+			at = append(at, e.after())
 		}
 	}
 	if at == nil {
@@ -81,6 +81,8 @@ func (r *Report) curve(phase rollout.Phase, unit, last time.Duration) plotter.XY
 	}
 	return append(points, plotter.XY{X: float64(last) / float64(unit), Y: float64(len(at)) / float64(r.Runs)})
 }
+
+func (e Ending) after() time.Duration { return time.Duration(e.Seconds * float64(time.Second)) }
 
 func scaleOf(last time.Duration) (time.Duration, string) {
 	switch {

@@ -29,13 +29,20 @@ func newPopulation(o *Options) *population {
 	for i := range p.rates {
 		p.rates[i] *= p.total / sum
 	}
-	c := newChance(o.Seed, 0)
-	readings := o.Model.Readings()
 	for i := range o.Model.Spec.Metrics {
-		p.laws = append(p.laws, newLaw(o, &o.Model.Spec.Metrics[i], readings[i], c))
+		p.laws = append(p.laws, lawOf(o, i))
 	}
 	return p
 }
+
+// lawOf draws the users of one metric. Each metric has a stream of chance of its own, so that another truth of one leaves the
+// others, and live, as they are.
+func lawOf(o *Options, metric int) law {
+	return newLaw(o, &o.Model.Spec.Metrics[metric], o.Model.Readings()[metric], newChance(o.Seed^populationSeed, uint64(metric)))
+}
+
+// populationSeed keeps the streams of populations apart from those of runs.
+const populationSeed = 0x9fb21c651e98df25
 
 // law is how one metric behaves for each profile of a user, under live (0) and the candidate (1).
 type law struct {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"sluice.dev/sluice/internal/rollout"
 )
@@ -15,18 +14,23 @@ type Report struct {
 	Candidate                string                  `json:"candidate"`
 	Truth                    map[string]string       `json:"truth"` // by metric; empty: the versions are equal
 	Seed                     uint64                  `json:"seed"`
+	Users                    int                     `json:"users"` // whom requests came from
+	Rate                     float64                 `json:"rate"`  // of all of them, requests per second
 	Runs                     int                     `json:"runs"`
-	Ended                    map[rollout.Phase]int   `json:"ended"` // Succeeded, RolledBack, Paused, Stopped
+	Cut                      bool                    `json:"cut,omitempty"` // time was up before all runs that were asked for
+	Ended                    map[rollout.Phase]int   `json:"ended"`         // Succeeded, RolledBack, Paused, Stopped
 	MedianDurationSeconds    float64                 `json:"medianDurationSeconds"`
 	P90DurationSeconds       float64                 `json:"p90DurationSeconds"`
 	MedianCandidateExposures float64                 `json:"medianCandidateExposures"`
 	P90CandidateExposures    float64                 `json:"p90CandidateExposures"`
+	MedianExposedUsers       float64                 `json:"medianExposedUsers"` // different ones whom the candidate answered
+	P90ExposedUsers          float64                 `json:"p90ExposedUsers"`
 	ByMetric                 map[string]MetricReport `json:"byMetric"`
 	ByEnd                    map[rollout.Phase]End   `json:"byEnd"`
 	Waits                    []Wait                  `json:"waits,omitempty"` // what paused runs waited for, most frequent first
 	Looks                    int                     `json:"looks"`           // at the data, all runs together
 
-	ends []ending
+	ends []Ending
 }
 
 // MetricReport counts runs by what the data said of one metric at the end.
@@ -42,6 +46,8 @@ type End struct {
 	P90DurationSeconds       float64 `json:"p90DurationSeconds"`
 	MedianCandidateExposures float64 `json:"medianCandidateExposures"`
 	P90CandidateExposures    float64 `json:"p90CandidateExposures"`
+	MedianExposedUsers       float64 `json:"medianExposedUsers"`
+	P90ExposedUsers          float64 `json:"p90ExposedUsers"`
 }
 
 // Wait is one thing that paused runs waited for.
@@ -50,9 +56,17 @@ type Wait struct {
 	Runs int    `json:"runs"`
 }
 
-type ending struct {
-	phase rollout.Phase
-	after time.Duration
+// Ending is how and when one run ended.
+type Ending struct {
+	Phase   rollout.Phase `json:"phase"`
+	Seconds float64       `json:"seconds"` // since the release began
+}
+
+// Endings lists the ends of all runs by time: each is a step of the curve of releases that have ended.
+func (r *Report) Endings() []Ending {
+	ends := slices.Clone(r.ends)
+	slices.SortFunc(ends, func(a, b Ending) int { return cmp.Or(cmp.Compare(a.Seconds, b.Seconds), cmp.Compare(a.Phase, b.Phase)) })
+	return ends
 }
 
 // Ends lists the phases in which runs end, in the order in which they are shown.
@@ -60,7 +74,7 @@ var Ends = []rollout.Phase{rollout.Succeeded, rollout.RolledBack, rollout.Paused
 
 func newReport(o *Options, all []outcome) *Report {
 	r := &Report{
-		Model: o.Model.Metadata.Name, Candidate: o.Candidate, Truth: map[string]string{}, Seed: o.Seed, Runs: len(all),
+		Model: o.Model.Metadata.Name, Candidate: o.Candidate, Truth: map[string]string{}, Seed: o.Seed, Users: o.Users, Rate: o.Rate, Runs: len(all),
 		Ended: map[rollout.Phase]int{}, ByMetric: map[string]MetricReport{}, ByEnd: map[rollout.Phase]End{},
 	}
 	for name, e := range o.Truth {
@@ -78,7 +92,7 @@ func newReport(o *Options, all []outcome) *Report {
 	for _, one := range all {
 		r.Ended[one.end]++
 		r.Looks += one.look
-		r.ends = append(r.ends, ending{one.end, one.duration})
+		r.ends = append(r.ends, Ending{one.end, one.duration.Seconds()})
 		r.count(o, one)
 		for _, w := range one.held {
 			waits[kindOfWait(w)]++
@@ -91,6 +105,7 @@ func newReport(o *Options, all []outcome) *Report {
 	every := describe(all)
 	r.MedianDurationSeconds, r.P90DurationSeconds = every.MedianDurationSeconds, every.P90DurationSeconds
 	r.MedianCandidateExposures, r.P90CandidateExposures = every.MedianCandidateExposures, every.P90CandidateExposures
+	r.MedianExposedUsers, r.P90ExposedUsers = every.MedianExposedUsers, every.P90ExposedUsers
 	for _, p := range Ends {
 		var some []outcome
 		for _, one := range all {
@@ -120,16 +135,19 @@ func (r *Report) count(o *Options, one outcome) {
 }
 
 func describe(all []outcome) End {
-	var seconds, exposures []float64
-	for _, one := range all {
-		seconds = append(seconds, one.duration.Seconds())
-		exposures = append(exposures, float64(one.exposed))
+	of := func(figure func(outcome) float64) (median, p90 float64) {
+		xs := make([]float64, len(all))
+		for i, one := range all {
+			xs[i] = figure(one)
+		}
+		slices.Sort(xs)
+		return quantile(xs, 0.5), quantile(xs, 0.9)
 	}
-	slices.Sort(seconds)
-	slices.Sort(exposures)
-	return End{
-		len(all), quantile(seconds, 0.5), quantile(seconds, 0.9), quantile(exposures, 0.5), quantile(exposures, 0.9),
-	}
+	e := End{Runs: len(all)}
+	e.MedianDurationSeconds, e.P90DurationSeconds = of(func(o outcome) float64 { return o.duration.Seconds() })
+	e.MedianCandidateExposures, e.P90CandidateExposures = of(func(o outcome) float64 { return float64(o.exposed) })
+	e.MedianExposedUsers, e.P90ExposedUsers = of(func(o outcome) float64 { return float64(o.users) })
+	return e
 }
 
 // quantile of sorted values: the smallest that at least the share q lies at or below.

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type outcome struct {
 	end      rollout.Phase // Succeeded, RolledBack, Stopped or Paused
 	duration time.Duration
 	exposed  uint64 // requests that the candidate answered to users
+	users    uint64 // to how many different ones
 	harmBy   string
 	states   []judge.State // by metric, at the end
 	held     []string      // what a paused run waited for
@@ -48,7 +50,8 @@ type run struct {
 	out     outcome
 }
 
-func (r *run) do() (outcome, error) {
+// do plays the release to its end; ctx is asked at each look.
+func (r *run) do(ctx context.Context) (outcome, error) {
 	s, _, err := rollout.Begin(rollout.Params{
 		Model: *r.o.Model, Number: 1, Live: r.o.Live, Candidate: r.o.Candidate, Salt: "simulate", By: person, Role: "operator",
 		Reason: "simulated", Now: epoch,
@@ -64,6 +67,9 @@ func (r *run) do() (outcome, error) {
 		return r.out, err
 	}
 	for !r.over() {
+		if err := ctx.Err(); err != nil {
+			return r.out, err
+		}
 		at := r.next()
 		r.idle(at)
 		r.now = at
@@ -281,5 +287,6 @@ func (r *run) finish() outcome {
 		}
 	}
 	_, r.out.exposed = r.src.exposed()
+	r.out.users = r.src.users()
 	return r.out
 }

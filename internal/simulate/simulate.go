@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -16,59 +17,100 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Exact {
-		if err := exactly(&o); err != nil {
-			return nil, err
-		}
+	outcomes, err := play(ctx, []scene{{&o, newPopulation(&o)}}, o.Runs, o.Workers, o.Progress)
+	if err != nil {
+		return nil, err
 	}
-	pop := newPopulation(&o)
-	outcomes := make([]outcome, o.Runs)
+	return newReport(&o, outcomes[0]), nil
+}
+
+// scene is one truth that is simulated.
+type scene struct {
+	o   *Options
+	pop *population
+}
+
+// play runs each scene that often. Its outcomes are listed by scene and run. Run i of every scene has the same chance, so that scenes differ by
+// their truths alone. Cut short by ctx, it returns the rounds that were finished beside ctx's error.
+func play(ctx context.Context, scenes []scene, runs, workers int, progress func(int)) ([][]outcome, error) {
+	outcomes := make([][]outcome, len(scenes))
+	for s := range outcomes {
+		outcomes[s] = make([]outcome, runs)
+	}
+	finished := make([]bool, len(scenes)*runs)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	workers := o.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	var next, done atomic.Int64
 	var wg sync.WaitGroup
-	for range min(workers, o.Runs) {
+	for range min(workers, len(finished)) {
 		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= o.Runs {
+			for {
+				task := int(next.Add(1)) - 1
+				if task >= len(finished) || ctx.Err() != nil {
 					return
 				}
-				one, err := simulateOne(&o, pop, uint64(i))
-				if err != nil {
-					cancel(fmt.Errorf("run %d of seed %d: %w", i, o.Seed, err))
+				s, i := task%len(scenes), task/len(scenes)
+				one, err := simulateOne(ctx, scenes[s], uint64(i))
+				switch {
+				case err != nil && ctx.Err() != nil:
+					return
+				case err != nil:
+					cancel(fmt.Errorf("run %d of seed %d: %w", i, scenes[s].o.Seed, err))
 					return
 				}
-				outcomes[i] = one
-				if n := done.Add(1); o.Progress != nil {
-					o.Progress(int(n))
+				outcomes[s][i], finished[task] = one, true
+				if n := done.Add(1); progress != nil {
+					progress(int(n))
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if ctx.Err() == nil {
+		return outcomes, nil
 	}
-	return newReport(&o, outcomes), nil
+	rounds := 0
+	for rounds < runs && all(finished[rounds*len(scenes):(rounds+1)*len(scenes)]) {
+		rounds++
+	}
+	for s := range outcomes {
+		outcomes[s] = outcomes[s][:rounds]
+	}
+	if rounds == runs {
+		return outcomes, nil
+	}
+	return outcomes, context.Cause(ctx)
 }
 
-// simulateOne is run i of the seed: the same whoever does it.
-func simulateOne(o *Options, pop *population, i uint64) (outcome, error) {
-	c := newChance(o.Seed, i+1)
-	r := run{o: o}
-	if o.Exact {
-		src, err := newExact(o, pop, c)
+func all(done []bool) bool {
+	for _, d := range done {
+		if !d {
+			return false
+		}
+	}
+	return true
+}
+
+// cut says whether a deadline ended play after some rounds: what there is can be reported.
+func cut(outcomes [][]outcome, err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && len(outcomes[0]) > 0
+}
+
+// simulateOne is run i of a scene: the same whoever does it.
+func simulateOne(ctx context.Context, s scene, i uint64) (outcome, error) {
+	c := newChance(s.o.Seed, i+1)
+	r := run{o: s.o}
+	if s.o.Exact {
+		src, err := newExact(s.o, s.pop, c)
 		if err != nil {
 			return outcome{}, err
 		}
 		r.src = src
 	} else {
-		r.src = newSampled(o, pop, c)
+		r.src = newSampled(s.o, s.pop, c)
 	}
-	return r.do()
+	return r.do(ctx)
 }

@@ -87,9 +87,38 @@ func TestExactPlan(t *testing.T) {
 	if r := mustRun(t, o); r.Ended[rollout.RolledBack] != 3 {
 		t.Errorf("ended %v", r.Ended)
 	}
-	o.Model = credit(t) // decision and correct read one value
-	if _, err := Run(context.Background(), o); release.KindOf(err) != release.KindInvalid {
-		t.Errorf("exact runs of metrics that share a value: %v", err)
+}
+
+// TestApart: metrics that read one value get values of their own; two latencies can't.
+func TestApart(t *testing.T) {
+	m := smallModel(t)
+	m.Spec.Metrics = append(m.Spec.Metrics, release.Metric{Name: "tail", Source: "latency", Quantile: 0.99, Role: release.Watch})
+	o, err := Options{Model: m, Exact: true}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"error", "latency", "agree(json:answer, feedback:outcome)", "json:kind", "json:cost", "json:simulated_answers",
+		"feedback:simulated_outcomes", "json:simulated_timeouts", "latency",
+	}
+	for i, m := range o.Model.Spec.Metrics {
+		if string(m.Source) != want[i] {
+			t.Errorf("%s reads %s, want %s", m.Name, m.Source, want[i])
+		}
+	}
+	if m.Spec.Metrics[5].Source != "json:answer" {
+		t.Error("the caller's model is changed")
+	}
+	_, err = Options{Model: m, Exact: true, Truth: map[string]Effect{"tail": {1.2, release.Factor}}}.complete()
+	if release.KindOf(err) != release.KindInvalid {
+		t.Errorf("slow and tail differ: %v", err)
+	}
+	for i := range 20 {
+		name := "m" + string(rune('a'+i))
+		m.Spec.Metrics = append(m.Spec.Metrics, release.Metric{Name: name, Source: "error", Role: release.Watch})
+	}
+	if _, err := (Options{Model: m, Exact: true}).complete(); release.KindOf(err) != release.KindInvalid {
+		t.Errorf("too many values: %v", err)
 	}
 }
 

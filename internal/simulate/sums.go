@@ -14,6 +14,7 @@ type source interface {
 	mark(b *release.Baseline)          // the baseline is written into the logs
 	view() *tally.View                 // what was folded so far; valid until the next call
 	exposed() (live, candidate uint64) // requests that users had answered by either arm in serving strata
+	users() uint64                     // different users whom the candidate answered
 }
 
 // served is a stratum as gateways serve it.
@@ -230,6 +231,19 @@ func due(waiting []int32, at []float64, b float64, f func(u int32)) []int32 {
 func (s *sampled) view() *tally.View { return &s.v }
 
 func (s *sampled) exposed() (live, candidate uint64) { return exposedIn(&s.v) }
+
+// users looks for a serving stratum in which the user's first request went to the candidate.
+func (s *sampled) users() (n uint64) {
+	for u := range s.o.Users {
+		for _, st := range s.strata {
+			if st.kind == release.ExposureServe && st.arm[u] == 1 && st.metAt[u] < min(s.now, st.to) {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
 
 func exposedIn(v *tally.View) (live, candidate uint64) {
 	for i := range v.Strata {
