@@ -57,6 +57,7 @@ type performanceCase struct {
 	request  *requestPlan
 	duration time.Duration
 	warmUp   time.Duration
+	ramp     time.Duration
 	workers  int
 	errors   float64 // share
 }
@@ -123,6 +124,8 @@ func (c *checker) head() {
 	if s.Target.MaxAnswer < 0 || s.Target.MaxAnswer > maxMaxAnswer {
 		c.fail("spec.target.maxAnswer", "write a size up to 64MiB", "%s is too much", s.Target.MaxAnswer)
 	}
+	c.generation("spec.target.generation", s.Target.Generation)
+	c.judge("spec.judge", s.Judge)
 	if s.Target.Path != "" || len(s.Target.Headers) > 0 || s.Target.Method != "" {
 		c.request("spec.target", nil, true)
 	}
@@ -190,6 +193,9 @@ func (c *checker) functional(at string, f *Functional) *functionalCase {
 					j.equals.columns(each)
 				}
 			}
+			if out.expect.text != nil {
+				out.expect.text.columns(each)
+			}
 		})
 	}
 	if f.Data == nil && len(f.Gates) > 0 {
@@ -212,13 +218,15 @@ func (c *checker) data(at string, d *Data, request *requestPlan) (t *table, rows
 	if d.Seed < 0 {
 		c.fail(at+".seed", "write a whole number from 0", "%d is negative", d.Seed)
 	}
-	if t = c.table(at+".file", d.File); t == nil {
+	c.record(at+".record", d.Record)
+	if t = c.table(at+".file", d.File, d.Record); t == nil {
 		return nil, 0, 0
 	}
 	if d.Rows > len(t.rows) {
 		c.fail(at+".rows", "ask for fewer rows, or leave it out for all", "%s has %d rows, fewer than %d", clean(d.File, 60), len(t.rows), d.Rows)
 	}
 	c.columnsOf(at, d.File, t, request.columns)
+	c.bodyFiles(at, request, t)
 	return t, d.Rows, uint64(max(d.Seed, 0))
 }
 
@@ -247,6 +255,9 @@ func (c *checker) performance(at string, p *Performance) *performanceCase {
 	if p.WarmUp != 0 {
 		out.warmUp = c.between(at+".warmUp", p.WarmUp, time.Second, maxWarmUp)
 	}
+	if p.Ramp != 0 {
+		out.ramp = c.between(at+".ramp", p.Ramp, time.Second, maxRamp)
+	}
 	if r := p.Rate.PerSecond(); r < minLoadRate || r > maxLoadRate {
 		c.fail(at+".rate", "write a rate like 50/s", "%s is not between %d/s and %d/s", p.Rate, minLoadRate, maxLoadRate)
 	} else if n := r * out.duration.Seconds(); n < 1 || n > maxLoadRequests {
@@ -255,11 +266,16 @@ func (c *checker) performance(at string, p *Performance) *performanceCase {
 	if p.Limits.Errors != nil {
 		out.errors = p.Limits.Errors.Fraction()
 	}
+	if p.Limits.PerToken > 0 || p.Limits.Tokens > 0 || p.AgainstLive != nil && !p.AgainstLive.PerToken.IsZero() {
+		c.needsText(at+".limits", "the speed of tokens")
+	}
 	if l := p.AgainstLive; l != nil {
 		c.factor(at+".againstLive.p50", l.P50)
 		c.factor(at+".againstLive.p95", l.P95)
-		if l.P50.IsZero() && l.P95.IsZero() {
-			c.fail(at+".againstLive", "write p50 or p95, like p95: 1.25x", "nothing is compared")
+		c.factor(at+".againstLive.firstToken", l.FirstToken)
+		c.factor(at+".againstLive.perToken", l.PerToken)
+		if l.P50.IsZero() && l.P95.IsZero() && l.FirstToken.IsZero() && l.PerToken.IsZero() {
+			c.fail(at+".againstLive", "write p50, p95, firstToken or perToken, like p95: 1.25x", "nothing is compared")
 		}
 	}
 	out.table, _, out.seed = c.data(at+".data", p.Data, out.request)

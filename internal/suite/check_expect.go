@@ -37,6 +37,9 @@ func (c *checker) expect(at string, e Expect, withData bool, fallback statusRang
 	if e.Body != nil {
 		out.body = c.textExpect(at+".body", *e.Body)
 	}
+	if e.Text != nil {
+		out.text = c.reply(at+".text", *e.Text, withData)
+	}
 	for i, j := range e.JSON {
 		out.json = append(out.json, c.jsonExpect(fmt.Sprintf("%s.json[%d]", at, i), j, withData))
 	}

@@ -3,7 +3,9 @@ package suite
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"sluice.dev/sluice/internal/release"
 )
@@ -12,7 +14,7 @@ const defaultConfidence = 0.95
 
 // gate checks a Gate of a case whose data are read.
 func (c *checker) gate(at string, g *Gate, of *functionalCase) *gate {
-	out := &gate{Gate: *g, head: of.head, alpha: 1 - defaultConfidence}
+	out := &gate{Gate: *g, head: of.head, alpha: 1 - defaultConfidence, dialect: c.suite.Spec.Target.Dialect}
 	out.required = of.required && !g.Optional
 	if g.Name == "" {
 		out.Name = string(g.Metric)
@@ -33,7 +35,11 @@ func (c *checker) gate(at string, g *Gate, of *functionalCase) *gate {
 			out.alpha = 1 - g.Confidence
 		}
 	}
-	c.gateNeeds(at, g)
+	if textMeasure := g.Metric == Accuracy || g.Metric == ExactMatch || g.Metric == Similarity; textMeasure && g.Prediction == "" && g.Score == "" && speaksText(out.dialect) {
+		out.Prediction = predictText
+	}
+	out.Positive = fold(g.Positive, g.Ignore)
+	c.gateNeeds(at, &out.Gate)
 	c.gateLimits(at, g, of)
 	c.gateData(at, g, of)
 	return out
@@ -41,7 +47,13 @@ func (c *checker) gate(at string, g *Gate, of *functionalCase) *gate {
 
 // gateNeeds checks that the gate says all that its measure needs.
 func (c *checker) gateNeeds(at string, g *Gate) {
-	if g.Prediction != "" {
+	switch {
+	case strings.HasPrefix(g.Prediction, "$"):
+		if !slices.Contains([]string{predictText, predictRefusal, predictLanguage, predictFinish}, g.Prediction) {
+			c.fail(at+".prediction", "write $text, $refusal, $language or $finish", "%q is nothing that is read of a text", clean(g.Prediction, 40))
+		}
+		c.needsText(at+".prediction", g.Prediction)
+	case g.Prediction != "":
 		c.jsonPath(at+".prediction", g.Prediction)
 	}
 	if g.Score != "" {
@@ -52,7 +64,8 @@ func (c *checker) gateNeeds(at string, g *Gate) {
 			c.fail(at+"."+field, "add it", "%s needs %s: %s", g.Metric, field, why)
 		}
 	}
-	if g.Metric != Rate {
+	c.gateJudge(at, g)
+	if g.Metric != Rate && g.Metric != Perplexity && !g.consults() {
 		need("label", g.Label, "the column of the truth")
 	}
 	switch g.Metric {
@@ -63,6 +76,14 @@ func (c *checker) gateNeeds(at string, g *Gate) {
 		if g.Prediction == "" {
 			need("positive", g.Positive, "the class that a high score predicts")
 		}
+	case Similarity:
+		need("prediction", g.Prediction, "the path of the text")
+	case Perplexity:
+		c.needsText(at+".metric", "perplexity")
+		if c.suite.Spec.Target.Dialect == release.DialectAnthropic {
+			c.fail(at+".metric", "use dialect: openai", "the dialect anthropic tells no probabilities of tokens")
+		}
+	case Preference, Judged:
 	case AUC, LogLoss:
 		need("score", g.Score, "the path of a number that is higher the likelier positive is")
 		need("positive", g.Positive, "the class that a high score predicts")
@@ -77,19 +98,62 @@ func (c *checker) gateNeeds(at string, g *Gate) {
 	}
 }
 
+// consults says whether the judge is asked.
+func (g *Gate) consults() bool { return g.Metric == Preference || g.Metric == Judged }
+
+// counts says whether the measure is a share of rows, of which each is a hit or not.
+func (g *Gate) counts() bool {
+	switch g.Metric {
+	case AUC, LogLoss, F1, Similarity, Perplexity, Preference:
+		return false
+	}
+	return true
+}
+
+func (c *checker) needsText(at, what string) {
+	if !speaksText(c.suite.Spec.Target.Dialect) {
+		c.fail(at, "add target: {dialect: openai}", "%s needs the dialect openai or anthropic", what)
+	}
+}
+
+// gateJudge checks what concerns the judge.
+func (c *checker) gateJudge(at string, g *Gate) {
+	if !g.consults() {
+		if g.Rubric != "" || g.MinAgreement != nil {
+			c.fail(at+".rubric", "use metric: preference or judged", "the judge is not asked about %s", g.Metric)
+		}
+		return
+	}
+	if c.suite.Spec.Judge == nil {
+		c.fail(at+".metric", "add spec.judge: {url: ..., model: ...}", "%s needs a judge", g.Metric)
+	}
+	if strings.TrimSpace(g.Rubric) == "" || len(g.Rubric) > maxRubric {
+		c.fail(at+".rubric", "say what makes an answer good", "%s needs a rubric of 1 to %d bytes", g.Metric, maxRubric)
+	}
+	if a := g.MinAgreement; a != nil && !(*a >= 0 && *a < 1) {
+		c.fail(at+".minAgreement", "write a number like 0.5", "%g is not from 0 to below 1", *a)
+	}
+	switch {
+	case g.Metric == Preference && (g.AtLeast != nil || g.AtMost != nil || !g.Parity.IsZero() || g.NoWorseThanLive.IsZero()):
+		c.fail(at, "add noWorseThanLive: 5pp, and nothing else", "preference compares with live, and with nothing else")
+	case g.Metric == Judged && !g.NoWorseThanLive.IsZero():
+		c.fail(at+".noWorseThanLive", "use metric: preference", "judged is not compared in pairs")
+	}
+}
+
 func (c *checker) gateLimits(at string, g *Gate, of *functionalCase) {
 	if g.AtLeast == nil && g.AtMost == nil && g.Parity.IsZero() && g.NoWorseThanLive.IsZero() {
 		c.fail(at, "add atLeast, atMost, parity or noWorseThanLive", "the gate asks for nothing")
 	}
 	for field, limit := range map[string]*float64{"atLeast": g.AtLeast, "atMost": g.AtMost} {
-		if limit != nil && (*limit < 0 || *limit > 1 && g.Metric != LogLoss) {
+		if limit != nil && (*limit < 0 || *limit > 1 && g.Metric != LogLoss && g.Metric != Perplexity) {
 			c.fail(at+"."+field, "write a number from 0 to 1, like 0.7", "%g is no %s", *limit, g.Metric)
 		}
 	}
 	if g.AtLeast != nil && g.AtMost != nil && *g.AtLeast > *g.AtMost {
 		c.fail(at+".atMost", "write atLeast below atMost", "nothing is at least %g and at most %g", *g.AtLeast, *g.AtMost)
 	}
-	binomial := g.Metric != AUC && g.Metric != LogLoss && g.Metric != F1
+	binomial := g.counts()
 	if m := g.Parity; !m.IsZero() {
 		switch {
 		case m.Unit != release.Points || m.Value <= 0 || m.Value > 100:
@@ -126,8 +190,11 @@ func (c *checker) marginOf(at string, g *Gate) {
 	case m.IsZero():
 	case g.Metric == F1 || g.Metric == Precision || g.Metric == Rate:
 		c.fail(at, "use accuracy, sensitivity, specificity, auc or logLoss", "%s is not compared in pairs", g.Metric)
+	case g.Metric == Perplexity:
+		c.factor(at, m)
 	case g.Metric == LogLoss && (m.Unit != release.Absolute || m.Value <= 0):
 		c.fail(at, "write a number above 0, like 0.02", "%s is no difference of losses", m)
+	case g.Metric == Judged: // gateJudge says so
 	case g.Metric != LogLoss && (m.Unit != release.Points || m.Value <= 0 || m.Value > 100):
 		c.fail(at, "write points above 0, like 2pp", "%s is no number of points", m)
 	}

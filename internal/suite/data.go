@@ -34,8 +34,18 @@ func (t *table) has(column string) bool {
 	return ok
 }
 
-// parseTable reads CSV with a header, or JSON Lines by the name's ending.
-func parseTable(name string, data []byte) (*table, error) {
+// parseTable reads CSV with a header, JSON Lines by the name's ending, or with fields binary records.
+func parseTable(name string, data []byte, fields []Field) (*table, error) {
+	if strings.ToLower(path.Ext(name)) == ".gz" {
+		var err error
+		if data, err = unpack(data); err != nil {
+			return nil, err
+		}
+		name = name[:len(name)-len(".gz")]
+	}
+	if len(fields) > 0 {
+		return parseRecords(data, fields)
+	}
 	if !utf8.Valid(data) {
 		return nil, errors.New("it is not UTF-8")
 	}
@@ -46,7 +56,7 @@ func parseTable(name string, data []byte) (*table, error) {
 		read = parseJSONL
 	case ".csv":
 	default:
-		return nil, errors.New("its name ends in none of .csv, .jsonl and .ndjson")
+		return nil, errors.New("its name ends in none of .csv, .jsonl and .ndjson, and record does not say what is in it")
 	}
 	t, err := read(data)
 	if err != nil {

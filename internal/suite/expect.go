@@ -12,7 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/tidwall/gjson"
 )
@@ -22,6 +21,7 @@ type expectation struct {
 	status  []statusRange
 	headers []namedText
 	body    *textCheck
+	text    *replyCheck
 	json    []jsonCheck
 	schema  *jsonschema.Schema
 	latency time.Duration
@@ -49,6 +49,9 @@ func (e *expectation) judge(a *answer, r *row) (faults []string) {
 		if fault := e.body.judge(string(a.body)); fault != "" {
 			faults = append(faults, "the body "+fault)
 		}
+	}
+	if e.text != nil && ok2xx.has(a.status) {
+		faults = append(faults, e.text.judge(a, r)...)
 	}
 	if len(e.json) > 0 || e.schema != nil {
 		faults = append(faults, e.judgeJSON(a, r)...)
@@ -150,8 +153,7 @@ func (s *Similar) judge(text string) string {
 	if len(text) > maxSimilar {
 		return fmt.Sprintf("has %d bytes, at most %d are compared", len(text), maxSimilar)
 	}
-	longer := max(utf8.RuneCountInString(text), utf8.RuneCountInString(s.To), 1)
-	got := 1 - float64(levenshtein.ComputeDistance(text, s.To))/float64(longer)
+	got := similarity(text, s.To)
 	if got >= s.AtLeast {
 		return ""
 	}

@@ -188,7 +188,7 @@ func FuzzTable(f *testing.F) {
 		if isCSV {
 			name = "x.csv"
 		}
-		table, err := parseTable(name, []byte(text))
+		table, err := parseTable(name, []byte(text), nil)
 		if err != nil {
 			return
 		}

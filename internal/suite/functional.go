@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 // outcome is what came of one row, or of the one request of a case without data.
 type outcome struct {
 	row     *row
+	asked   []byte // the request's body, kept for the judge only
 	faults  []string
 	broken  bool // no whole answer, or not the expected status
 	retried int
@@ -33,7 +35,11 @@ func (r *runner) ask(ctx context.Context, c *functionalCase) []Result {
 	outs = r.rows(ctx, c, rows)
 	results := []Result{c.summarise(outs)}
 	for _, g := range c.gates {
-		results = append(results, g.judge(outs, r.live != nil)...)
+		var opinions []opinion
+		if g.consults() && (r.live != nil || g.Metric == Judged) {
+			opinions = r.consult(ctx, g, outs)
+		}
+		results = append(results, g.judge(outs, opinions, r.live != nil)...)
 	}
 	return results
 }
@@ -96,6 +102,9 @@ func (r *runner) oneRow(ctx context.Context, c *functionalCase, at *row, withLiv
 		}
 	}
 	out.row = at
+	if slices.ContainsFunc(c.gates, func(g *gate) bool { return g.consults() }) {
+		out.asked = m.body
+	}
 	if len(c.gates) == 0 {
 		out.body = nil
 	}

@@ -9,13 +9,16 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"sluice.dev/sluice/internal/release"
 )
 
 // gate is a checked Gate. Its head's name begins with that of its case.
 type gate struct {
 	Gate
 	head
-	alpha float64 // of each side
+	alpha   float64 // of each side
+	dialect release.Dialect
 }
 
 func (g *gate) paired() bool { return !g.NoWorseThanLive.IsZero() }
@@ -23,9 +26,12 @@ func (g *gate) paired() bool { return !g.NoWorseThanLive.IsZero() }
 // reading is what a gate takes from one answer.
 type reading struct {
 	ok       bool // the answer had what the gate needs
+	classed  bool // class is set, which may be the empty text
 	class    string
 	positive bool
 	score    float64
+	loss     float64 // sum over tokens of -ln probability
+	tokens   float64
 }
 
 // observation is one row as a gate sees it.
@@ -34,14 +40,18 @@ type observation struct {
 	positive bool // the truth is the positive class
 	target   reading
 	live     reading
+	opinion  opinion  // the judge's
 	slices   []string // by Slices; "" is in none
 }
 
 // judge makes the results of a gate: the limits overall and per slice, parity, and the comparison with live.
-func (g *gate) judge(outs []outcome, haveLive bool) []Result {
+func (g *gate) judge(outs []outcome, opinions []opinion, haveLive bool) []Result {
 	obs := make([]observation, len(outs))
 	for i := range outs {
 		obs[i] = g.observe(&outs[i])
+		if opinions != nil {
+			obs[i].opinion = opinions[i]
+		}
 	}
 	var results []Result
 	if g.AtLeast != nil || g.AtMost != nil {
@@ -62,7 +72,7 @@ func (g *gate) judge(outs []outcome, haveLive bool) []Result {
 func (g *gate) observe(o *outcome) observation {
 	var v observation
 	if g.Label != "" {
-		v.truth = g.truth(asText(o.row.values[g.Label]))
+		v.truth = fold(g.truth(asText(o.row.values[g.Label])), g.Ignore)
 		v.positive = v.truth == g.Positive
 	}
 	if !o.broken {
@@ -77,7 +87,16 @@ func (g *gate) observe(o *outcome) observation {
 
 // read takes class and score from an answer.
 func (g *gate) read(body []byte) (out reading) {
-	if len(body) == 0 || !json.Valid(body) {
+	if len(body) == 0 {
+		return out
+	}
+	if g.consults() {
+		return reading{ok: true}
+	}
+	if g.Metric == Perplexity || strings.HasPrefix(g.Prediction, "$") {
+		return g.readText(body)
+	}
+	if !json.Valid(body) {
 		return out
 	}
 	if g.Score != "" {
@@ -99,9 +118,46 @@ func (g *gate) read(body []byte) (out reading) {
 		if v.Type == gjson.Number {
 			out.class = v.Raw
 		}
+		out.class, out.classed = fold(out.class, g.Ignore), true
 		out.positive = out.class == g.Positive
 	}
 	out.ok = true
+	return out
+}
+
+// What a prediction may be of a text.
+const (
+	predictText     = "$text"
+	predictRefusal  = "$refusal"
+	predictLanguage = "$language"
+	predictFinish   = "$finish"
+)
+
+// readText takes what is asked for from the text of a language model.
+func (g *gate) readText(body []byte) (out reading) {
+	r, err := readReply(g.dialect, body)
+	if err != nil {
+		return out
+	}
+	if g.Metric == Perplexity {
+		for _, l := range r.logprobs {
+			out.loss -= l
+		}
+		out.tokens = float64(len(r.logprobs))
+		out.ok = out.tokens > 0 && !math.IsInf(out.loss, 0) && !math.IsNaN(out.loss)
+		return out
+	}
+	switch g.Prediction {
+	case predictText:
+		out.class = fold(r.text, g.Ignore)
+	case predictRefusal:
+		out.class = strconv.FormatBool(r.refused())
+	case predictLanguage:
+		out.class = languageCode(r.text)
+	case predictFinish:
+		out.class = r.finish
+	}
+	out.ok, out.classed, out.positive = true, true, out.class == g.Positive
 	return out
 }
 
@@ -170,6 +226,9 @@ func (g *gate) limits(slice string, obs []observation) Result {
 	}
 	m := measure(g.Metric, obs, g.alpha)
 	m.write(r.Numbers)
+	if g.consults() && !g.trusts(&r, obs) {
+		return r
+	}
 	if m.problem != "" {
 		r.Status, r.Message = m.status, m.problem
 		return r
@@ -193,7 +252,7 @@ func (g *gate) limits(slice string, obs []observation) Result {
 	default:
 		text += fmt.Sprintf("; %s can't tell%s", rowsText(m.rows), g.enough(m))
 	}
-	r.Message = text
+	r.Message += text
 	return r
 }
 
@@ -292,10 +351,17 @@ func (g *gate) compare(obs []observation, haveLive bool) Result {
 	if !haveLive {
 		return r
 	}
+	r.Message = ""
 	c := comparePairs(g.Metric, obs, g.alpha)
+	if g.consults() && !g.trusts(&r, obs) {
+		return r
+	}
 	if c.problem != "" {
 		r.Status, r.Message = c.status, c.problem
 		return r
+	}
+	if g.Metric == Perplexity {
+		return g.compareRatio(r, c)
 	}
 	margin, unit, show := g.NoWorseThanLive.Value, "", plain
 	if g.Metric != LogLoss {
@@ -309,6 +375,9 @@ func (g *gate) compare(obs []observation, haveLive bool) Result {
 	if c.binomial {
 		r.Numbers["onlyCandidateRight"], r.Numbers["onlyLiveRight"], r.Numbers["pMcNemar"] = c.b, c.c, c.p
 	}
+	if g.Metric == Preference {
+		r.Numbers["preferred"], r.Numbers["livePreferred"] = c.b, c.c
+	}
 	text := fmt.Sprintf("%s differs from live's by %s%s (at %s between %s and %s) on the same %s; at most %s%s worse allowed", g.Metric,
 		show(c.est), unit, percent(1-g.alpha), show(c.lo), show(c.hi), rowsText(c.rows), show(margin), unit)
 	switch {
@@ -320,7 +389,26 @@ func (g *gate) compare(obs []observation, haveLive bool) Result {
 		r.Status = Undecided
 		text += "; " + rowsText(c.rows) + " can't tell"
 	}
-	r.Message = text
+	r.Message += text
+	return r
+}
+
+// compareRatio judges a measure that is compared as a ratio, whose logarithm the comparison holds; lower is better.
+func (g *gate) compareRatio(r Result, c comparison) Result {
+	limit := g.NoWorseThanLive.Value
+	est, lo, hi := math.Exp(c.est), math.Exp(c.lo), math.Exp(c.hi)
+	r.Numbers["ratio"], r.Numbers["lower"], r.Numbers["upper"], r.Numbers["rows"] = est, lo, hi, float64(c.rows)
+	r.Message = fmt.Sprintf("%s is %.3g times live's (at %s between %.3g and %.3g) on the same %s; at most %.3g times allowed", g.Metric,
+		est, percent(1-g.alpha), lo, hi, rowsText(c.rows), limit)
+	switch {
+	case hi <= limit:
+		r.Status = Passed
+	case lo > limit:
+		r.Status = Failed
+	default:
+		r.Status = Undecided
+		r.Message += "; " + rowsText(c.rows) + " can't tell"
+	}
 	return r
 }
 

@@ -100,6 +100,25 @@ func mean(xs []float64, alpha float64) interval {
 	return interval{m, m - half, m + half}
 }
 
+// ratioOfSums is the sum of ys over the sum of ns with Student's bounds by the linearised variance of a ratio
+// (Cochran 1977, section 2.11): that of the mean of y - R n, over the mean of n. Two rows at least; the ns are above 0.
+func ratioOfSums(ys, ns []float64, alpha float64) interval {
+	m := float64(len(ys))
+	sumY, sumN := 0.0, 0.0
+	for i := range ys {
+		sumY, sumN = sumY+ys[i], sumN+ns[i]
+	}
+	r := sumY / sumN
+	ss := 0.0
+	for i := range ys {
+		d := ys[i] - r*ns[i]
+		ss += d * d
+	}
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: m - 1}.Quantile(1 - alpha)
+	half := t * math.Sqrt(ss*m/(m-1)) / sumN
+	return interval{r, r - half, r + half}
+}
+
 // pairedDifference is (b - c)/n, the difference of two proportions on the same n rows of which b speak for
 // the first version only and c for the second only, with score bounds (Tango 1998): those differences d for
 // which |b - c - n d| <= z sqrt(n (2q + d(1-d))), q the likeliest probability of c's kind given d, the positive

@@ -159,16 +159,19 @@ func (c *checker) file(at, name string) []byte {
 }
 
 // table reads a data file.
-func (c *checker) table(at, name string) *table {
+func (c *checker) table(at, name string, fields []Field) *table {
 	data := c.file(at, name)
 	if data == nil && (c.read == nil || c.at.Faulty(at)) {
 		return nil
 	}
 	clear := path.Clean(name)
+	if len(fields) > 0 {
+		clear += fmt.Sprint(fields)
+	}
 	if t, ok := c.tables[clear]; ok {
 		return t
 	}
-	t, err := parseTable(name, data)
+	t, err := parseTable(name, data, fields)
 	if err != nil {
 		c.fail(at, "correct the data file", "%s: %v", clean(name, 100), err)
 		return nil

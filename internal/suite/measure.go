@@ -49,7 +49,7 @@ func right(class, truth string) bool {
 
 // correct says whether the reading predicts the truth.
 func (o *observation) correct(r reading) bool {
-	if r.class != "" {
+	if r.classed {
 		return r.ok && right(r.class, o.truth)
 	}
 	return r.ok && r.positive == o.positive
@@ -65,7 +65,7 @@ func measure(m Measure, obs []observation, alpha float64) measured {
 			unusable++
 		}
 	}
-	wrongIsEnough := m == Accuracy || m == ExactMatch || m == Sensitivity || m == Specificity
+	wrongIsEnough := m == Accuracy || m == ExactMatch || m == Sensitivity || m == Specificity || m == Similarity || m == Judged
 	if unusable > 0 && !wrongIsEnough {
 		return measured{problem: fmt.Sprintf("%d of %s gave no answer that can be used", unusable, rowsText(len(obs))), status: Failed, rows: len(obs)}
 	}
@@ -76,6 +76,10 @@ func measure(m Measure, obs []observation, alpha float64) measured {
 		v = measureLoss(obs, alpha)
 	case F1:
 		v = measureF1(obs, alpha)
+	case Similarity:
+		v = measureMean(similarities(obs, ofTarget), alpha)
+	case Perplexity:
+		v = measurePerplexity(obs, alpha)
 	default:
 		k, n := 0.0, 0.0
 		for i := range obs {
@@ -109,6 +113,8 @@ func counted(m Measure, o *observation, r reading) (hit, counts bool) {
 		return o.positive, r.positive
 	case Rate:
 		return r.positive, true
+	case Judged:
+		return o.opinion.first > 0 && o.opinion.second > 0, o.opinion.told || !r.ok
 	default:
 		return o.correct(r), true
 	}
@@ -198,6 +204,46 @@ func measureLoss(obs []observation, alpha float64) measured {
 	return v
 }
 
+// measureMean is the mean of numbers of rows.
+func measureMean(xs []float64, alpha float64) measured {
+	v := measured{rows: len(xs)}
+	if len(xs) < minMeans {
+		v.problem, v.status = fmt.Sprintf("%s can't tell: a mean needs at least %d", rowsText(len(xs)), minMeans), Undecided
+		return v
+	}
+	v.interval = mean(xs, alpha)
+	v.lo, v.hi = math.Max(v.lo, 0), math.Min(v.hi, 1)
+	return v
+}
+
+// similarities of answers to the truth; an answer that can't be used has none.
+func similarities(obs []observation, of func(*observation) reading) []float64 {
+	out := make([]float64, len(obs))
+	for i := range obs {
+		if r := of(&obs[i]); r.ok {
+			out[i] = similarity(r.class, obs[i].truth)
+		}
+	}
+	return out
+}
+
+// measurePerplexity is exp of all rows' loss over all rows' tokens. Rows are independent, the tokens in them are not,
+// so that the interval is that of a ratio of sums over rows.
+func measurePerplexity(obs []observation, alpha float64) measured {
+	v := measured{rows: len(obs)}
+	if len(obs) < minMeans {
+		v.problem, v.status = fmt.Sprintf("%s can't tell: perplexity needs at least %d", rowsText(len(obs)), minMeans), Undecided
+		return v
+	}
+	losses, tokens := make([]float64, len(obs)), make([]float64, len(obs))
+	for i := range obs {
+		losses[i], tokens[i] = obs[i].target.loss, obs[i].target.tokens
+	}
+	r := ratioOfSums(losses, tokens, alpha)
+	v.interval = interval{math.Exp(r.est), math.Exp(r.lo), math.Exp(r.hi)}
+	return v
+}
+
 // comparison is a measure's difference, version under test minus live, on the same rows.
 type comparison struct {
 	measured
@@ -223,7 +269,9 @@ func comparePairs(m Measure, obs []observation, alpha float64) comparison {
 	switch {
 	case len(obs)-len(both) > len(obs)/10 || len(both) == 0:
 		out.problem, out.status = fmt.Sprintf("live answered only %d of %s", len(both), rowsText(len(obs))), Undecided
-	case m == AUC || m == LogLoss:
+	case m == Preference:
+		comparePreference(both, alpha, &out)
+	case m == AUC || m == LogLoss || m == Perplexity || m == Similarity:
 		if unusable > 0 {
 			out.problem, out.status = fmt.Sprintf("%d of %s gave no answer that can be used", unusable, rowsText(len(obs))), Failed
 			return out
@@ -265,6 +313,10 @@ func compareScores(m Measure, both []observation, alpha float64, out *comparison
 		out.interval = pairedAUC(pos1, neg1, pos2, neg2, alpha)
 		return
 	}
+	if m == Perplexity || m == Similarity {
+		compareTexts(m, both, alpha, out)
+		return
+	}
 	mine, ok1 := losses(both, ofTarget)
 	theirs, ok2 := losses(both, ofLive)
 	switch {
@@ -278,4 +330,27 @@ func compareScores(m Measure, both []observation, alpha float64, out *comparison
 		}
 		out.interval = mean(mine, alpha)
 	}
+}
+
+// compareTexts compares similarity by the mean difference, and perplexity by the logarithm of the ratio: by how much
+// more the version under test is surprised by the same rows, per token of live. Both are told the same text when the
+// prompt is echoed, however they cut it into tokens.
+func compareTexts(m Measure, both []observation, alpha float64, out *comparison) {
+	if len(both) < minMeans {
+		out.problem, out.status = fmt.Sprintf("%s can't tell: a mean needs at least %d", rowsText(len(both)), minMeans), Undecided
+		return
+	}
+	differences, tokens := make([]float64, len(both)), make([]float64, len(both))
+	if m == Perplexity {
+		for i := range both {
+			differences[i], tokens[i] = both[i].target.loss-both[i].live.loss, both[i].live.tokens
+		}
+		out.interval = ratioOfSums(differences, tokens, alpha)
+		return
+	}
+	theirs := similarities(both, ofLive)
+	for i, x := range similarities(both, ofTarget) {
+		differences[i] = x - theirs[i]
+	}
+	out.interval = mean(differences, alpha)
 }

@@ -23,6 +23,7 @@ import (
 const (
 	maxLoadDuration    = 10 * time.Minute
 	maxWarmUp          = time.Minute
+	maxRamp            = time.Minute
 	minLoadRate        = 1
 	maxLoadRate        = 10_000
 	maxLoadRequests    = 1_000_000
@@ -40,6 +41,10 @@ type loadRun struct {
 	planned   int
 	peak      int // requests under way at once
 	late      bool
+
+	firstToken []time.Duration // of good answers, sorted
+	perToken   []time.Duration // the same, of those with two tokens or more
+	tokens     int             // of good answers
 }
 
 // load runs a performance case; the live version, if it is compared with, has the same load at the same time.
@@ -48,13 +53,21 @@ func (r *runner) load(ctx context.Context, c *performanceCase) []Result {
 	if err != nil {
 		return []Result{c.result(Failed, err.Error())}
 	}
-	r.progress(Progress{Family: c.family, Case: c.name, Detail: fmt.Sprintf("%s for %s", c.spec.Rate, release.Duration(c.warmUp+c.duration))})
+	span := release.Duration(c.ramp + c.warmUp + c.duration)
+	tell := func(done, of int, l *loadRun) {
+		detail := fmt.Sprintf("%s for %s", c.spec.Rate, span)
+		if done > 0 {
+			detail = fmt.Sprintf("%d of %d requests at %s, %d failed", done, of, c.spec.Rate, len(l.latencies)-l.good)
+		}
+		r.progress(Progress{Family: c.family, Case: c.name, Detail: detail})
+	}
+	tell(0, 0, nil)
 	compare := c.spec.AgainstLive != nil && r.live != nil
 	liveDone := make(chan loadRun, 1)
 	if compare {
-		go func() { liveDone <- attack(ctx, r.live, c, messages) }()
+		go func() { liveDone <- attack(ctx, r.live, c, messages, r.suite.Spec.Target.Dialect, nil) }()
 	}
-	mine := attack(ctx, r.target, c, messages)
+	mine := attack(ctx, r.target, c, messages, r.suite.Spec.Target.Dialect, tell)
 	results := []Result{c.judge(&mine)}
 	switch {
 	case compare:
@@ -88,8 +101,9 @@ func (r *runner) prepare(c *performanceCase) ([]message, error) {
 	return out, nil
 }
 
-// attack sends the load and waits for its end; requests begun in the warm-up are not counted.
-func attack(ctx context.Context, to *client, c *performanceCase, messages []message) loadRun {
+// attack sends the load and waits for its end; requests begun in ramp and warm-up are not counted. tell is told now and
+// then how far it is.
+func attack(ctx context.Context, to *client, c *performanceCase, messages []message, d release.Dialect, tell func(done, of int, l *loadRun)) loadRun {
 	h := *to.http
 	h.Timeout = c.timeout
 	if t, ok := h.Transport.(*http.Transport); ok {
@@ -98,7 +112,8 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 		h.Transport = t
 		defer t.CloseIdleConnections()
 	}
-	h.Transport = unmarked{h.Transport}
+	seen := &meter{RoundTripper: h.Transport, dialect: d, limit: int(to.maxAnswer), flows: map[string]*flow{}}
+	h.Transport = seen
 	// Nothing of an answer's body is kept.
 	a := vegeta.NewAttacker(vegeta.Client(&h), vegeta.MaxBody(0), vegeta.MaxWorkers(uint64(c.workers)))
 	stop := context.AfterFunc(ctx, func() { a.Stop() })
@@ -120,7 +135,13 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 	run := loadRun{errors: map[string]int{}, planned: int(pace.total - warm)}
 	var events []event
 	first, last := time.Time{}, time.Time{}
+	done := 0
 	for res := range a.Attack(targeter, pace, 0, "") {
+		done++
+		if step := max(1, int(pace.total)/50); tell != nil && done%step == 0 {
+			tell(done, int(pace.total), &run)
+		}
+		f := seen.of(strconv.FormatUint(res.Seq, 10))
 		if res.Seq < warm {
 			continue
 		}
@@ -132,56 +153,35 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 		if res.End().After(last) {
 			last = res.End()
 		}
-		if fault := loadFault(res, c.timeout); fault != "" {
-			run.errors[fault]++
-		} else {
-			run.good++
+		fault := loadFault(res, c.timeout)
+		if fault == "" && f != nil {
+			fault = f.fault
 		}
+		if fault != "" {
+			run.errors[fault]++
+			continue
+		}
+		run.good++
+		run.flow(res, f)
 	}
-	slices.Sort(run.latencies)
+	for _, list := range [][]time.Duration{run.latencies, run.firstToken, run.perToken} {
+		slices.Sort(list)
+	}
 	run.span, run.peak = last.Sub(first), peak(events)
 	run.late = ctx.Err() != nil
 	return run
 }
 
-// pacer starts a request at each tick of a constant rate until all are started. One that is late, because the
-// machine was busy, is made up for; what is not started by the limit is given up.
-type pacer struct {
-	vegeta.ConstantPacer
-	total uint64
-	limit time.Duration
-}
-
-// Pace implements vegeta.Pacer.
-func (p pacer) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, stop bool) {
-	if hits >= p.total || elapsed > p.limit {
-		return 0, true
+// flow adds what was seen of a good answer.
+func (l *loadRun) flow(res *vegeta.Result, f *flow) {
+	if f == nil || f.first.IsZero() {
+		return
 	}
-	return p.ConstantPacer.Pace(elapsed, hits)
-}
-
-// pace is the pace of the load, and how many of its requests are the warm-up.
-func (c *performanceCase) pace() (p pacer, warm uint64) {
-	const exact = 1000 // the pacer takes whole requests per span; over 1,000 s a rate is exact to 0.001/s
-	rate := c.spec.Rate.PerSecond()
-	warm = uint64(rate * c.warmUp.Seconds())
-	span := c.warmUp + c.duration
-	return pacer{
-		ConstantPacer: vegeta.ConstantPacer{Freq: int(math.Round(rate * exact)), Per: exact * time.Second},
-		total:         warm + max(1, uint64(math.Round(rate*c.duration.Seconds()))),
-		limit:         span + max(span/2, 2*time.Second),
-	}, warm
-}
-
-// unmarked takes out the header by which the load generator numbers its requests: a version under test
-// should see what clients send and nothing else.
-type unmarked struct{ http.RoundTripper }
-
-func (u unmarked) RoundTrip(r *http.Request) (*http.Response, error) {
-	plain := *r
-	plain.Header = r.Header.Clone()
-	plain.Header.Del("X-Vegeta-Seq")
-	return u.RoundTripper.RoundTrip(&plain)
+	l.firstToken = append(l.firstToken, f.first.Sub(res.Timestamp))
+	l.tokens += f.tokens
+	if d, ok := f.perToken(); ok {
+		l.perToken = append(l.perToken, d)
+	}
 }
 
 // loadFault says what is wrong with an answer of a load, "" if nothing. Only 2xx is right.
@@ -260,6 +260,21 @@ func (l *loadRun) write(numbers map[string]float64) {
 	numbers["maxSeconds"] = seconds(l.latencies[len(l.latencies)-1])
 	numbers["throughput"] = l.throughput()
 	numbers["errorShare"] = l.errorShare()
+	if len(l.firstToken) > 0 {
+		numbers["firstTokenP50Seconds"] = seconds(quantile(l.firstToken, 0.5))
+		numbers["firstTokenP95Seconds"] = seconds(quantile(l.firstToken, 0.95))
+	}
+	if len(l.perToken) > 0 {
+		numbers["perTokenP50Seconds"] = seconds(quantile(l.perToken, 0.5))
+	}
+	if l.tokens > 0 {
+		numbers["tokens"], numbers["tokensPerSecond"] = float64(l.tokens), l.tokenRate()
+	}
+}
+
+// tokenRate is the tokens per second of all good answers together.
+func (l *loadRun) tokenRate() float64 {
+	return math.Round(float64(l.tokens)/max(l.span, time.Millisecond).Seconds()*10) / 10
 }
 
 func (l *loadRun) throughput() float64 {
@@ -299,6 +314,7 @@ func (c *performanceCase) judge(l *loadRun) Result {
 	if want := limits.Throughput; want > 0 && l.throughput() < want.PerSecond() {
 		broken = append(broken, fmt.Sprintf("%.1f good answers per second, at least %s asked", l.throughput(), want))
 	}
+	broken = append(broken, c.flowLimits(l)...)
 	sent := len(l.latencies)
 	short := float64(sent) < 0.9*float64(l.planned)
 	if short && l.peak >= c.workers {
@@ -306,7 +322,7 @@ func (c *performanceCase) judge(l *loadRun) Result {
 	}
 	text := fmt.Sprintf("%d requests at %s: p50 %s, p95 %s, p99 %s, max %s, %.1f good answers per second", sent, c.spec.Rate,
 		round(quantile(l.latencies, 0.5)), round(quantile(l.latencies, 0.95)), round(quantile(l.latencies, 0.99)),
-		round(l.latencies[sent-1]), l.throughput())
+		round(l.latencies[sent-1]), l.throughput()) + l.flowText()
 	switch {
 	case len(broken) > 0:
 		r.Status, r.Message = Failed, clean(strings.Join(broken, "; "), 500)
@@ -318,6 +334,42 @@ func (c *performanceCase) judge(l *loadRun) Result {
 		r.Message = text
 	}
 	return r
+}
+
+// flowText says in words how answers arrived, if they were streams.
+func (l *loadRun) flowText() (text string) {
+	if l.tokens == 0 {
+		return ""
+	}
+	if len(l.perToken) > 0 {
+		text = fmt.Sprintf("; first token p50 %s, p95 %s; %.0f tokens/s in an answer (median)", round(quantile(l.firstToken, 0.5)),
+			round(quantile(l.firstToken, 0.95)), 1/max(quantile(l.perToken, 0.5), time.Microsecond).Seconds())
+	}
+	return text + fmt.Sprintf("; %.1f tokens/s in all", l.tokenRate())
+}
+
+// flowLimits lists which limits on the arrival of answers were broken. A limit on what was not seen is broken: nothing
+// shows that it holds.
+func (c *performanceCase) flowLimits(l *loadRun) (broken []string) {
+	limits := c.spec.Limits
+	if want := limits.FirstToken; want > 0 {
+		if len(l.firstToken) == 0 {
+			broken = append(broken, "no answer had a first token")
+		} else if got := quantile(l.firstToken, 0.95); got > want.Std() {
+			broken = append(broken, fmt.Sprintf("first token p95 %s, at most %s allowed", round(got), want))
+		}
+	}
+	if want := limits.PerToken; want > 0 {
+		if len(l.perToken) == 0 {
+			broken = append(broken, "no answer was a stream of two tokens or more")
+		} else if got := quantile(l.perToken, 0.5); got > want.Std() {
+			broken = append(broken, fmt.Sprintf("%s per token (median), at most %s allowed", round(got), want))
+		}
+	}
+	if want := limits.Tokens; want > 0 && l.tokenRate() < want.PerSecond() {
+		broken = append(broken, fmt.Sprintf("%.1f tokens per second, at least %s asked", l.tokenRate(), want))
+	}
+	return broken
 }
 
 // errorList names the kinds of errors, most frequent first.
@@ -336,9 +388,9 @@ func errorList(errs map[string]int) string {
 	return strings.Join(names, ", ")
 }
 
-// compare judges AgainstLive: slower is shown when the lowest that the candidate's quantile can be is above
-// the factor times the highest that live's can be, no slower when its highest is below the factor times
-// live's lowest. Either side holds at 97.5 %, so both together at 95 %.
+// compare judges AgainstLive: slower is shown when the lowest that the ratio of the quantiles can be is above the
+// factor, no slower when its highest is not. The ratio's bounds are the candidate's bound over live's other bound, each
+// at 97.5 %, so that either side of the ratio holds at 95 %.
 func (c *performanceCase) compare(mine, theirs *loadRun) Result {
 	r := c.result(Passed, "")
 	r.Name += ": against live"
@@ -351,33 +403,58 @@ func (c *performanceCase) compare(mine, theirs *loadRun) Result {
 		return r
 	}
 	var words []string
+	limits := c.spec.AgainstLive
 	for _, q := range []struct {
-		name  string
-		p     float64
-		limit release.Margin
-	}{{"p50", 0.5, c.spec.AgainstLive.P50}, {"p95", 0.95, c.spec.AgainstLive.P95}} {
+		name         string
+		p            float64
+		limit        release.Margin
+		mine, theirs []time.Duration
+	}{
+		{"p50", 0.5, limits.P50, mine.latencies, theirs.latencies},
+		{"p95", 0.95, limits.P95, mine.latencies, theirs.latencies},
+		{"firstTokenP95", 0.95, limits.FirstToken, mine.firstToken, theirs.firstToken},
+		{"perTokenP50", 0.5, limits.PerToken, mine.perToken, theirs.perToken},
+	} {
 		if q.limit.IsZero() {
 			continue
 		}
-		const alpha = 0.025
-		lo, hi := quantileBounds(mine.latencies, q.p, alpha)
-		liveLo, liveHi := quantileBounds(theirs.latencies, q.p, alpha)
-		a, b := quantile(mine.latencies, q.p), quantile(theirs.latencies, q.p)
-		r.Numbers[q.name+"Seconds"], r.Numbers[q.name+"LiveSeconds"] = seconds(a), seconds(b)
-		text := fmt.Sprintf("%s %s against live's %s, at most %s allowed", q.name, round(a), round(b), q.limit)
-		f := q.limit.Value
-		switch {
-		case float64(lo) > f*float64(liveHi):
-			r.Status = Failed
-		case float64(hi) <= f*float64(liveLo):
-		default:
-			if r.Status == Passed {
-				r.Status = Undecided
-			}
-			text += fmt.Sprintf(": %d requests can't tell", len(mine.latencies))
+		text, status := compareQuantile(r.Numbers, q.name, q.p, q.limit, q.mine, q.theirs)
+		if status == Failed || status == Undecided && r.Status == Passed {
+			r.Status = status
 		}
 		words = append(words, text)
 	}
 	r.Message = strings.Join(words, "; ")
 	return r
+}
+
+// compareQuantile compares one quantile; it writes what it finds to numbers.
+func compareQuantile(numbers map[string]float64, name string, p float64, limit release.Margin, mine, theirs []time.Duration) (string, Status) {
+	if len(mine) == 0 || len(theirs) == 0 {
+		return name + ": there is nothing to compare", Undecided
+	}
+	const alpha = 0.025
+	lo, hi := quantileBounds(mine, p, alpha)
+	liveLo, liveHi := quantileBounds(theirs, p, alpha)
+	a, b := quantile(mine, p), quantile(theirs, p)
+	numbers[name+"Seconds"], numbers[name+"LiveSeconds"] = seconds(a), seconds(b)
+	low, high := float64(lo)/max(float64(liveHi), 1), math.Inf(1)
+	if hi < math.MaxInt64 && liveLo > 0 {
+		high = float64(hi) / float64(liveLo)
+	}
+	bound := "without an upper bound"
+	numbers[name+"Ratio"], numbers[name+"RatioLower"] = float64(a)/max(float64(b), 1), low
+	if !math.IsInf(high, 1) {
+		numbers[name+"RatioUpper"] = high
+		bound = fmt.Sprintf("%.2f", high)
+	}
+	text := fmt.Sprintf("%s %s against live's %s, %.2f times (at 95 %% between %.2f and %s), at most %s allowed",
+		name, round(a), round(b), float64(a)/max(float64(b), 1), low, bound, limit)
+	switch f := limit.Value; {
+	case low > f:
+		return text, Failed
+	case high <= f:
+		return text, Passed
+	}
+	return text + fmt.Sprintf(": %d requests can't tell", len(mine)), Undecided
 }

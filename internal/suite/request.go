@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,11 @@ type requestPlan struct {
 	json    *tree
 	text    *template
 	raw     []byte
+
+	bytes     string    // the column with the body
+	file      *template // a path that depends on the row
+	files     map[string][]byte
+	completes bool // it was made of a prompt or messages
 }
 
 // headerPlan is a header: a secret that is resolved when the suite runs, or text.
@@ -84,6 +90,16 @@ func (p *requestPlan) render(r *row, resolved secrets) (message, error) {
 			return m, err
 		}
 		m.body = []byte(s)
+	case p.bytes != "":
+		if m.body, err = asBytes(r, p.bytes); err != nil {
+			return m, err
+		}
+	case p.file != nil:
+		name, err := p.file.text(r, asIs)
+		if err != nil {
+			return m, err
+		}
+		m.body = p.files[path.Clean(name)]
 	default:
 		m.body = p.raw
 	}
@@ -116,6 +132,12 @@ func (p *requestPlan) columns(each func(string)) {
 	if p.text != nil {
 		p.text.columns(each)
 	}
+	if p.bytes != "" {
+		each(p.bytes)
+	}
+	if p.file != nil {
+		p.file.columns(each)
+	}
 }
 
 // request checks a request and joins it with the target's defaults. r may be nil: only the target's.
@@ -125,28 +147,44 @@ func (c *checker) request(at string, r *Request, withData bool) *requestPlan {
 	if r == nil {
 		r = &Request{}
 	}
-	c.body(at, r, p, withData)
+	to := firstOf(r.Path, target.Path, dialectPath(target.Dialect))
+	c.body(at, r, to, p, withData)
 	p.method = firstOf(r.Method, target.Method)
 	if p.method == "" {
 		p.method = http.MethodGet
-		if p.json != nil || p.text != nil || p.raw != nil {
+		if p.json != nil || p.text != nil || p.raw != nil || p.bytes != "" || p.file != nil {
 			p.method = http.MethodPost
 		}
 	}
 	if !httpguts.ValidHeaderFieldName(p.method) || strings.ToUpper(p.method) != p.method || len(p.method) > 20 {
 		c.fail(at+".method", "write POST, GET, PUT, ...", "%q is no method", clean(p.method, 20))
 	}
-	path := firstOf(r.Path, target.Path, "/")
-	p.path = c.template(at+".path", path, withData)
-	if u, err := url.Parse(path); err != nil || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || u.Fragment != "" {
-		c.fail(at+".path", "write a path from the root, like /credit", "%q is no path", clean(path, 60))
+	p.path = c.template(at+".path", to, withData)
+	if u, err := url.Parse(to); err != nil || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || u.Fragment != "" {
+		c.fail(at+".path", "write a path from the root, like /credit", "%q is no path", clean(to, 60))
 	}
 	c.headers(at, r, p, withData)
 	return p
 }
 
-func (c *checker) body(at string, r *Request, p *requestPlan, withData bool) {
+func (c *checker) body(at string, r *Request, to string, p *requestPlan, withData bool) {
 	set := 0
+	if r.Prompt != "" || len(r.Messages) > 0 {
+		set++
+		p.json, p.completes = c.spoken(at, r, to, withData), true
+		if r.Prompt != "" && len(r.Messages) > 0 {
+			set++
+		}
+	} else if r.System != "" || r.Generation != nil {
+		c.fail(at, "add prompt or messages", "system and generation stand beside a prompt, and there is none")
+	}
+	if r.Bytes != "" {
+		set++
+		p.bytes = r.Bytes
+		if !withData {
+			c.fail(at+".bytes", "add data, or use file", "it names a column, and there are no data")
+		}
+	}
 	if r.Body != nil || c.at.Written(at+".body") {
 		set++
 		t, err := parseTree(r.Body, !withData)
@@ -162,12 +200,40 @@ func (c *checker) body(at string, r *Request, p *requestPlan, withData bool) {
 	}
 	if r.File != "" {
 		set++
-		if p.raw = c.file(at+".file", r.File); p.raw == nil {
-			p.raw = []byte{}
-		}
+		c.bodyFile(at+".file", r.File, p, withData)
 	}
 	if set > 1 {
-		c.fail(at, "keep one of body, text and file", "the request has %d bodies", set)
+		c.fail(at, "keep one of body, text, file, bytes, prompt and messages", "the request has %d bodies", set)
+	}
+}
+
+// bodyFile is a file that is a body, or a place for one that the row names.
+func (c *checker) bodyFile(at, name string, p *requestPlan, withData bool) {
+	if t := c.template(at, name, withData); len(t.places) > 0 {
+		p.file, p.files = &t, map[string][]byte{}
+		return // read when the rows are known
+	}
+	if p.raw = c.file(at, name); p.raw == nil {
+		p.raw = []byte{}
+	}
+}
+
+// bodyFiles reads the files that rows name.
+func (c *checker) bodyFiles(at string, p *requestPlan, t *table) {
+	if p.file == nil || t == nil {
+		return
+	}
+	for i := range t.rows {
+		name, err := p.file.text(&t.rows[i], asIs)
+		if err != nil {
+			c.fail(at, "correct the data file", "%v", err)
+			return
+		}
+		data := c.file(at, name)
+		if data == nil && c.at.Faulty(at) {
+			return
+		}
+		p.files[path.Clean(name)] = data
 	}
 }
 
@@ -191,6 +257,9 @@ func (c *checker) headers(at string, r *Request, p *requestPlan, withData bool) 
 	}
 	if p.json != nil {
 		all["Content-Type"] = headerPlan{name: "Content-Type", text: template{literals: []string{"application/json"}}}
+	}
+	if c.suite.Spec.Target.Dialect == release.DialectAnthropic {
+		all["Anthropic-Version"] = headerPlan{name: "Anthropic-Version", text: template{literals: []string{anthropicVersion}}}
 	}
 	add("spec.target", c.suite.Spec.Target.Headers)
 	add(at, r.Headers)

@@ -70,6 +70,7 @@ type runner struct {
 	secrets  secrets
 	target   *client
 	live     *client // nil without LiveURL
+	judge    *judge  // nil if no gate asks it
 	slots    chan struct{}
 	down     error // why nothing reaches the target
 	total    int
@@ -109,6 +110,9 @@ func (r *runner) close() {
 	if r.live != nil {
 		r.live.close()
 	}
+	if r.judge != nil {
+		r.judge.client.close()
+	}
 }
 
 // resolve reads the secrets of all requests once.
@@ -139,7 +143,12 @@ func (r *runner) resolve() error {
 			r.secrets[h.secret] = v
 		}
 	}
-	return nil
+	if r.suite.Spec.Judge == nil {
+		return nil
+	}
+	var err error
+	r.judge, err = newJudge(r.suite.Spec.Judge, r.o.HTTPClient, get)
+	return err
 }
 
 // wanted says whether a case has one of the asked tags.

@@ -121,6 +121,8 @@ func asText(v any) string {
 		return v.String()
 	case bool:
 		return strconv.FormatBool(v)
+	case binary:
+		return v.text()
 	default:
 		b, err := json.Marshal(v)
 		if err != nil {
