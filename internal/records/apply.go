@@ -128,6 +128,7 @@ func (r *Records) ApplyTo(ctx context.Context, rel Release, in rollout.Input, fe
 	if len(decisions) == 0 && sameEssence(rel.State, next) {
 		out := Release{State: next, Revision: rel.Revision}
 		r.SetWorking(out)
+		r.looks.see(rel.State, next, in, false)
 		return out, nil, nil
 	}
 	c := change{state: next, stateRev: rel.Revision, decisions: decisions, fence: fence}
@@ -145,6 +146,7 @@ func (r *Records) ApplyTo(ctx context.Context, rel Release, in rollout.Input, fe
 	}
 	out := Release{State: next, Revision: rev}
 	r.SetWorking(out)
+	r.looks.see(rel.State, next, in, len(decisions) > 0)
 	return out, decisions, nil
 }
 

@@ -18,6 +18,8 @@
 //	file/HASH         a suite that a model refers to
 //	tally/P           the folder's snapshot of partition P (package ingest)
 //	final/NAME/N/P    the tally of an ended release
+//	looks/NAME/N      what the looks at a release said over time, its growing end (package looks)
+//	looks/NAME/N/L/C  chunk C of its level L
 //
 // One decision is one commit: {log entry, state, model record} that expects the revisions from which
 // it was computed and, when the clock decided and no person, the leader's lease. A conflict means
