@@ -199,7 +199,7 @@ func (j *judging) verdict(i, arm int) Verdict {
 		Harm: harm, Live: f.live, Candidate: f.cand,
 		Estimate: f.estimate, Lo: f.lo, Hi: f.hi, Unit: f.unit, Level: f.level,
 		Alpha: s.metricAlpha(), LnHarm: lnHarm, LnNoWorse: clampLn(f.noWorse), LnBetter: clampLn(f.better),
-		Margin: s.metric.Margin, Tolerate: tolerance(s.metric), Class: s.base.Class, Warnings: f.warn,
+		Margin: s.metric.Margin, Tolerate: tolerance(s.metric), Class: s.base.Class, Adjusted: f.adjusted, Warnings: f.warn,
 	}
 	v.safe()
 	s.decide(&v, &f)

@@ -20,8 +20,11 @@ type sums struct{ n, y []float64 }
 
 func (s sums) ok() bool { return len(s.n) == release.Bins && len(s.y) == release.Bins }
 
-// binFit is one stratum: observations, value and variance of either arm.
-type binFit struct{ nA, nB, a, b, vA, vB float64 }
+// binFit is one stratum: observations, value and variance of either arm, and what is adjusted in it (see adjust).
+type binFit struct {
+	nA, nB, a, b, vA, vB float64
+	adj                  *adjustment
+}
 
 // binSum collects strata for E2. It is stats.BinDifference taken apart so that closed strata are added once and any
 // factor on live can be asked afterwards (see binned); a test holds the two together.
@@ -82,7 +85,10 @@ func (c *binSum) reset(o *binSum) {
 
 // add takes in one stratum. One in which an arm has fewer than two bins with observations says nothing about
 // variance and is left out, as in stats.BinDifference.
-func (c *binSum) add(a, b sums) {
+func (c *binSum) add(a, b sums) { c.addAdjusted(a, b, nil) }
+
+// addAdjusted is add with a covariate from before the stratum; nil: none.
+func (c *binSum) addAdjusted(a, b sums, x *covariate) {
 	if !a.ok() || !b.ok() {
 		return
 	}
@@ -91,11 +97,17 @@ func (c *binSum) add(a, b sums) {
 	if !okA || !okB {
 		return
 	}
-	f := binFit{fA.n, fB.n, fA.theta, fB.theta, fA.v, fB.v}
+	f := binFit{nA: fA.n, nB: fB.n, a: fA.theta, b: fB.theta, vA: fA.v, vB: fB.v}
+	w := f.weight()
+	if x != nil {
+		f.adj = x.adjust(a, b, fA, fB)
+	}
+	if f.adj != nil {
+		x.influence(c.inflA, c.inflB, w, f.adj)
+	}
 	c.fits = append(c.fits, f)
 	c.total[0] += f.nA
 	c.total[1] += f.nB
-	w := f.weight()
 	addInfluence(c.inflA, c.nA, a, fA.theta, w/f.nA)
 	addInfluence(c.inflB, c.nB, b, fB.theta, w/f.nB)
 	c.mark(0, a)
@@ -188,15 +200,20 @@ func (c *binned) effect(factor float64) (e effect, ok bool) {
 		return effect{}, false
 	}
 	f2 := factor * factor
-	var sumV float64
+	var sumV, slopes float64
 	for i := range c.fits {
 		s := &c.fits[i]
 		w := s.weight()
-		e.d += w * (s.b - factor*s.a)
-		pooled := (f2*s.vA*s.nA*s.nA + s.vB*s.nB*s.nB) / (s.nA + s.nB) * (1/s.nA + 1/s.nB)
-		sumV += w * w * math.Max(f2*s.vA+s.vB, pooled)
+		d, vA, vB, extra := s.b-factor*s.a, f2*s.vA, s.vB, 0.0
+		if s.adj != nil {
+			d, vA, vB, extra = s.adj.effect(factor, d, vA, vB)
+		}
+		e.d += w * d
+		pooled := (vA*s.nA*s.nA + vB*s.nB*s.nB) / (s.nA + s.nB) * (1/s.nA + 1/s.nB)
+		sumV += w * w * (math.Max(vA+vB, pooled) + extra)
+		slopes += w * w * extra
 	}
-	between := c.bb - 2*factor*c.ab + f2*c.aa
+	between := c.bb - 2*factor*c.ab + f2*c.aa + slopes
 	e.d /= c.w
 	e.v = math.Max(sumV, between) / c.w / c.w
 	return e, !math.IsNaN(e.d) && !math.IsInf(e.d, 0) && !math.IsInf(e.v, 0)
@@ -207,8 +224,12 @@ func (c *binned) effect(factor float64) (e effect, ok bool) {
 func (c *binned) values() (a, b float64) {
 	for i := range c.fits {
 		w := c.fits[i].weight()
-		a += w * c.fits[i].a
-		b += w * c.fits[i].b
+		x, y := c.fits[i].a, c.fits[i].b
+		if adj := c.fits[i].adj; adj != nil {
+			x, y = x+adj.toA, y-adj.toB
+		}
+		a += w * x
+		b += w * y
 	}
 	if c.w > 0 {
 		a, b = a/c.w, b/c.w

@@ -12,6 +12,7 @@ import (
 // there is a second stratum, six times that for a latency.
 type Cache struct {
 	sums    map[sumKey]*cachedSum
+	before  map[sumKey]*covariate
 	drifts  map[sumKey]*cachedDrift
 	labels  map[labelKey]cachedLabel
 	points  map[labelKey]cachedPoints
@@ -53,6 +54,7 @@ func (m *mark) add(id uint16, n float64) {
 type marks struct {
 	closed, last mark
 	seen         [2]float64
+	before       float64 // of the covariate (see covariate)
 }
 
 func marksOf(metric int, vs []versus) marks {
@@ -85,6 +87,10 @@ type cachedSum struct {
 
 // sum returns E2's sums over all strata. What is cached of the closed ones is used again while nothing came to them.
 func (c *Cache) sum(s *subject, k comp, vs []versus, m marks, pick func(*versus) (a, b sums)) *binned {
+	x := c.covariate(s, k, vs)
+	if x != nil {
+		m.before = x.n[0] + x.n[1]
+	}
 	id := sumKey{s.index, s.arm, k}
 	e := c.sums[id]
 	if e == nil {
@@ -100,13 +106,13 @@ func (c *Cache) sum(s *subject, k comp, vs []versus, m marks, pick func(*versus)
 	if c.work == nil {
 		c.work = newBinSum()
 	}
-	if len(vs) > 1 && (e.closed == nil || e.at.closed != m.closed) {
+	if len(vs) > 1 && (e.closed == nil || e.at.closed != m.closed || e.at.before != m.before) {
 		if e.closed == nil {
 			e.closed = newBinSum()
 		}
 		e.closed.reset(nil)
 		for i := range vs[:len(vs)-1] {
-			e.closed.add(pick(&vs[i]))
+			vs[i].addTo(e.closed, x, pick)
 		}
 	}
 	c.work.reset(nil)
@@ -114,7 +120,7 @@ func (c *Cache) sum(s *subject, k comp, vs []versus, m marks, pick func(*versus)
 		c.work.reset(e.closed)
 	}
 	if len(vs) > 0 {
-		c.work.add(pick(&vs[len(vs)-1]))
+		vs[len(vs)-1].addTo(c.work, x, pick)
 	}
 	e.at, e.all = m, c.work.binned()
 	e.all.seen = m.seen

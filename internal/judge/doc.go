@@ -9,7 +9,8 @@
 //  2. [Assess] (assess.go) goes over metrics and candidates. [Cache] (cache.go) makes a repeated look cheap: strata
 //     that are closed are summed once.
 //  3. A metric is judged by its class and kind: events.go (per user: R1, R3, R4), bins.go (E2 over bins: R2),
-//     latency.go and category.go (R6), and in the shadow step by pairs.go (R8).
+//     latency.go and category.go (R6), and in the shadow step by pairs.go (R8). covariate.go takes out of E2 what the
+//     same users' values in the shadow step explain (CUPED).
 //  4. memory.go keeps the suprema of the evidence for harm and decides by their weighted maximum (R5).
 //  5. ratio.go checks the assignment itself (R7, R8); needs.go forecasts; words.go writes the sentences.
 //  6. Beside a verdict: bayes.go, a view that is not corrected for looking and decides nothing, and, when asked for,

@@ -27,7 +27,8 @@ type finding struct {
 	early     bool                    // no unit's window is over yet (R3)
 	wait      float64                 // seconds that pass before an exposure counts (R3, R7)
 	warn      []string
-	post      *plain  // the difference that the estimate shows, for the Bayesian view
+	post      *plain // the difference that the estimate shows, for the Bayesian view
+	adjusted  *Adjustment
 	bounds    []proof // what the ends of the interval rest on
 	noWorseBy []proof // candidates for noWorse, as long as Explain asks; the one of equal value is it
 	betterBy  []proof
@@ -62,6 +63,7 @@ func (j *judging) frequent(s *subject, vs []versus, m marks, share, split float6
 		return
 	}
 	s.interval(diff, f)
+	f.adjusted = c.adjusted()
 	j.binsHarm(s, "bins", compRate, share, vs, c, pick, f, func(c *binned) (float64, *evidence) {
 		e, ok := c.effect(s.tolerate.factor)
 		if !ok || c.gate(s.binary()) != "" {

@@ -33,6 +33,8 @@ type versus struct {
 	present    bool    // the last stratum
 	fell       bool    // the candidate's share of the pair fell before or with this stratum (R1)
 	live, cand *tally.ArmView
+	before     []*tally.StratumView // would-be strata with the same shares: the same users on the same arms (see covariate)
+	arm        int
 }
 
 // metric returns both arms' sums of one metric; nil where nothing is there.
@@ -75,6 +77,9 @@ func (j *judging) versuses(kind release.ExposureKind, arm int) []versus {
 		v := versus{id: s.ID, rho: rho, order: order, epoch: epoch, fell: fell, present: i == len(j.in.Strata)-1}
 		if sv := j.view(s.ID); sv != nil {
 			v.live, v.cand = armOf(sv, 0), armOf(sv, arm)
+		}
+		if kind == release.ExposureServe {
+			v.before, v.arm = j.wouldBes(s), arm
 		}
 		out = append(out, v)
 	}

@@ -55,9 +55,17 @@ type Verdict struct {
 	Needs     *Needs              `json:"needs,omitempty"` // what a decision still needs; nil when decided
 	Reason    string              `json:"reason"`          // one plain sentence
 	Class     release.MetricClass `json:"class,omitempty"`
-	Bayes     *Bayes              `json:"bayes,omitempty"` // beside the verdict; nil where the sums hold no plain difference
-	Calls     []Call              `json:"calls,omitempty"` // only when Input.Explain asks for them
+	Bayes     *Bayes              `json:"bayes,omitempty"`    // beside the verdict; nil where the sums hold no plain difference
+	Calls     []Call              `json:"calls,omitempty"`    // only when Input.Explain asks for them
+	Adjusted  *Adjustment         `json:"adjusted,omitempty"` // nil: estimate and evidence rest on the raw values
 	Warnings  []string            `json:"warnings,omitempty"`
+}
+
+// Adjustment says that estimate and evidence were adjusted for what the same users did in the shadow step (CUPED).
+type Adjustment struct {
+	Saved       float64 `json:"saved"`       // share of the estimate's variance that is gone: as many fewer exposures are needed
+	Coefficient float64 `json:"coefficient"` // of the latest adjusted stratum, 0..1
+	Strata      int     `json:"strata"`      // serving strata that were adjusted
 }
 
 // Needs is a forecast of what a verdict still needs, at the present rate.

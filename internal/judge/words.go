@@ -26,6 +26,9 @@ func (s *subject) reason(v *Verdict, f *finding) string {
 	}
 	b.WriteString(s.values(v, f))
 	b.WriteString(", " + s.clause(v, f))
+	if v.Adjusted != nil && v.Adjusted.Saved >= 0.01 {
+		fmt.Fprintf(&b, "; adjusted for the same users' values in the shadow step, which takes away %s of the variance", percent(v.Adjusted.Saved))
+	}
 	fmt.Fprintf(&b, "; %s and %s exposures", thousands(float64(v.Candidate.Exposures)), thousands(float64(v.Live.Exposures)))
 	if v.Needs != nil {
 		b.WriteString("; " + v.Needs.Text)
