@@ -21,12 +21,13 @@ type Records struct {
 	mu      sync.Mutex
 	working map[string]Release // the leader's latest view of running releases, by stateKey; see Working
 
-	looks recorder
+	looks  recorder
+	ledger ledger
 }
 
 // New returns the records kept in s.
 func New(s store.Store) *Records {
-	return &Records{store: s, working: map[string]Release{}, looks: recorder{open: map[string]*gathered{}}}
+	return &Records{store: s, working: map[string]Release{}, looks: recorder{open: map[string]*gathered{}}, ledger: ledger{books: map[string]*ledgerBook{}}}
 }
 
 // Model is what is known of one model.
