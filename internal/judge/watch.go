@@ -40,7 +40,7 @@ type WatchRule struct {
 // WatchLook is what a Watch shows now.
 type WatchLook struct {
 	LnESR     float64 `json:"lnESR"`     // ln of the sum over starts of E_j; alarm at ln ARL
-	LnMixture float64 `json:"lnMixture"` // ln of the sum of E_j/((j+1)(j+2)); alarm at ln(1/alpha), once in its life with chance alpha
+	LnMixture float64 `json:"lnMixture"` // ln of the sum of E_j times stats.WatchWeight; alarm at ln(1/alpha), once in its life with chance alpha
 	ESR       bool    `json:"esr"`
 	Mixture   bool    `json:"mixture"`
 	Since     int     `json:"since"`  // the window from which on the evidence is largest: when the harm probably began
@@ -104,7 +104,7 @@ func (w Watch) Look(r WatchRule) (WatchLook, error) {
 			best, out.Since = ln, s.Window
 		}
 		all = append(all, ln)
-		mixed = append(mixed, ln+math.Log(stats.StartWeight(s.Window)))
+		mixed = append(mixed, ln+math.Log(stats.WatchWeight(s.Window)))
 	}
 	out.LnESR, out.LnMixture = clampLn(stats.LogSumExp(all...)), clampLn(stats.LogSumExp(mixed...))
 	out.ESR, out.Mixture = out.LnESR >= math.Log(r.ARL), out.LnMixture >= -math.Log(r.Alpha)

@@ -22,6 +22,31 @@ func TestWeights(t *testing.T) {
 	}
 }
 
+// TestWatchWeights holds the closed form of the sum, on which the false-alarm bound rests, and the prices that the comment names.
+func TestWatchWeights(t *testing.T) {
+	sum := 0.0
+	const blocks = 17
+	for j := range 1<<blocks - 1 {
+		w := WatchWeight(j)
+		if !(w > 0) {
+			t.Fatalf("weight %d is %v", j, w)
+		}
+		sum += w
+	}
+	// The first 17 blocks hold 1 - 1/18 of the second half, and all of the first.
+	if want := 0.5 + 0.5*(1-1.0/(blocks+1)); math.Abs(sum-want) > 1e-10 {
+		t.Errorf("weights sum to %v, want %v", sum, want)
+	}
+	if WatchWeight(-1) != 0 {
+		t.Error("a start before the first window has weight")
+	}
+	for j, most := range map[int]float64{0: 1.39, 100: 7.63, dayOfWindows - 1: 7.97, 100_000: 17.9} {
+		if price := -math.Log(WatchWeight(j)); price > most {
+			t.Errorf("a start at window %d costs %v, more than %v", j, price, most)
+		}
+	}
+}
+
 func TestWeightedMaxAndMean(t *testing.T) {
 	lnE, w := []float64{1, 5, 4.9}, []float64{0.5, 0.2, 0.3}
 	ln, i, err := WeightedMax(lnE, w)
