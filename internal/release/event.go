@@ -45,6 +45,7 @@ const (
 	FlagBreaker                       // live answered because the gateway's breaker was open
 	FlagLease                         // live answered because the lease of the gateway's routes was over
 	FlagEvaluated                     // only the assignment was asked for: nobody saw the answer
+	FlagEstimated                     // tokens of the answer were counted from a stream's events, because its usage was not told
 )
 
 // ValueKind is the type of a Value.

@@ -30,7 +30,7 @@ type Metadata struct {
 type Spec struct {
 	Match    Match               `json:"match"`              // which requests belong to it
 	Dialect  Dialect             `json:"dialect"`            // what clients and versions talk
-	Unit     UnitSpec            `json:"unit"`               // who is assigned to a version: normally a user
+	Unit     UnitSpec            `json:"unit,omitzero"`      // who is assigned to a version: normally a user
 	Traffic  Traffic             `json:"traffic,omitzero"`   // expected; what lint and simulate plan with
 	Segments map[string]Selector `json:"segments,omitempty"` // parts of the traffic that are shown apart: name and where the request says it
 	Versions map[string]Version  `json:"versions"`           // what can answer, by name
@@ -64,7 +64,7 @@ const (
 
 // UnitSpec says who is assigned: the first selector that is present names the unit.
 type UnitSpec struct {
-	From    []Selector  `json:"from"`              // where the request names its unit; the first that is present
+	From    []Selector  `json:"from,omitempty"`    // where the request names its unit; the first that is present. Dialects of language models have a default
 	Missing UnitMissing `json:"missing,omitempty"` // a request without one: live (default) serves it unanalysed, perRequest makes it a unit
 }
 
@@ -95,7 +95,18 @@ type Version struct {
 	Health        HealthCheck       `json:"health,omitzero"`        // asks the version how it is; default: only its answers tell
 	Hedge         Hedge             `json:"hedge,omitzero"`         // a second request when the first is slow; default: none
 	Headers       map[string]Secret `json:"headers,omitempty"`      // added to each request
+	Model         string            `json:"model,omitempty"`        // the name under which the upstream knows it, put into each request; default: the client's
+	Price         Price             `json:"price,omitzero"`         // of its tokens, for the metric cost
 	Failover      bool              `json:"failover,omitempty"`     // a candidate that fails before its first byte is retried on live
+}
+
+// Price is what a version's answers cost, in any one currency. What is left out costs nothing, but for the cache.
+type Price struct {
+	Input      float64  `json:"input,omitzero"`       // per million tokens of the prompt
+	Output     float64  `json:"output,omitzero"`      // per million tokens of the answer, reasoning included
+	CacheRead  *float64 `json:"cacheRead,omitempty"`  // per million tokens of the prompt that came from the provider's cache; default: as input
+	CacheWrite *float64 `json:"cacheWrite,omitempty"` // per million tokens of the prompt that were written into it; default: as input
+	Request    float64  `json:"request,omitzero"`     // per request
 }
 
 // Protocol is how a version's server is asked.
@@ -154,7 +165,7 @@ type FeedbackSpec struct {
 // Metric is one thing that is measured per exposure or feedback, and what may be lost of it.
 type Metric struct {
 	Name      string     `json:"name"`                // of letters, digits, "-" and "_"
-	Source    Source     `json:"source"`              // error, timeout, status:CODE, latency, ttfb, json:PATH, header:NAME, feedback:NAME or agree(json:PATH, feedback:NAME)
+	Source    Source     `json:"source"`              // error, timeout, status:CODE, latency, ttfb, ttft, tpot, tokens:KIND, cost, finish, finish:REASON, length, text, text:PATH, json:PATH, header:NAME, truncated, cancelled, fellBack, feedback:NAME or agree(json:PATH, feedback:NAME)
 	Kind      MetricKind `json:"kind,omitempty"`      // default: from the source
 	Direction Direction  `json:"direction,omitempty"` // default: lower for errors, latency, cost; required otherwise, none for categories
 	Margin    Margin     `json:"margin,omitzero"`     // what may be lost at most; required unless role is watch; default for latency 1.25x

@@ -13,6 +13,9 @@ func (m *Model) Normalise() *Model {
 	c := m.copy()
 	s := &c.Spec
 	setDefault(&s.Unit.Missing, MissingLive)
+	if len(s.Unit.From) == 0 && s.Unit.Missing == MissingLive {
+		s.Unit.From = s.Dialect.unitFrom()
+	}
 	for i := range s.Unit.From {
 		s.Unit.From[i] = canonicalSelector(s.Unit.From[i])
 	}
@@ -46,6 +49,7 @@ func (m *Model) copy() *Model {
 	s.Versions = maps.Clone(s.Versions)
 	for name, v := range s.Versions {
 		v.Headers = maps.Clone(v.Headers)
+		v.Price.CacheRead, v.Price.CacheWrite = clonePtr(v.Price.CacheRead), clonePtr(v.Price.CacheWrite)
 		s.Versions[name] = v
 	}
 	s.Metrics = slices.Clone(s.Metrics)
@@ -185,6 +189,8 @@ func defaultKind(s SourceSpec) MetricKind {
 		return MetricLatency
 	case SourceAgree:
 		return MetricProportion
+	case SourceMeasure:
+		return kindsOfMeasure(s.Selector.Name)[0]
 	default:
 		return ""
 	}
@@ -197,6 +203,8 @@ func lowerIsBetter(s SourceSpec) bool {
 		return true
 	case SourceStatus:
 		return s.Status >= 400
+	case SourceMeasure:
+		return measureLower(s.Selector.Name)
 	default:
 		return false
 	}

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,18 +22,36 @@ const (
 	SelectJSON   SelectorKind = "json"
 	SelectCookie SelectorKind = "cookie"
 	SelectQuery  SelectorKind = "query"
+
+	// Of requests to language models: the key with which they ask, and the conversation that they belong
+	// to. Both stand alone, without a name.
+	SelectAPIKey       SelectorKind = "apiKey"
+	SelectConversation SelectorKind = "conversation"
+
+	// Of answers: the text of a language model, as a whole (no name) or a value of the JSON that it holds; and
+	// what was measured of the answer, as sources of metrics name it.
+	SelectText    SelectorKind = "text"
+	SelectMeasure SelectorKind = "measure"
 )
 
 // SelectorSpec is a selector taken apart.
 type SelectorSpec struct {
 	Kind SelectorKind
 	// Name of the header (in canonical form: X-User-Id), cookie or query parameter, or the JSON path
-	// in gjson's dialect, ready for PeekJSON.
+	// in gjson's dialect, ready for PeekJSON; "" for kinds that stand alone.
 	Name string
 }
 
 // String is the canonical spelling of the selector.
-func (s SelectorSpec) String() string { return string(s.Kind) + ":" + s.Name }
+func (s SelectorSpec) String() string {
+	if s.Name == "" {
+		return string(s.Kind)
+	}
+	return string(s.Kind) + ":" + s.Name
+}
+
+// ReadsBody says whether the value lies in a request's body.
+func (s SelectorSpec) ReadsBody() bool { return s.Kind == SelectJSON || s.Kind == SelectConversation }
 
 // Parse takes the selector apart. A JSON path is a list of keys and array indices joined by dots
 // ("applicant.id", "choices.0.finish_reason"); a dot inside a key is written "\.". Wildcards, queries
@@ -44,6 +63,9 @@ func (s Selector) Parse() (SelectorSpec, error) {
 	kind, name, ok := strings.Cut(string(s), ":")
 	name = strings.TrimSpace(name)
 	spec := SelectorSpec{Kind: SelectorKind(strings.TrimSpace(kind)), Name: name}
+	if !ok && spec.Kind.alone() {
+		return spec, nil
+	}
 	if !ok || name == "" {
 		return spec, invalidText("selector", string(s), `where the value is: "header:X-User-Id", "json:applicant.id", "cookie:uid" or "query:user"`)
 	}
@@ -61,17 +83,28 @@ func (s Selector) Parse() (SelectorSpec, error) {
 		if !isPlain(name) {
 			return spec, invalidText("query parameter", name, "a name without spaces, control characters, & and =")
 		}
-	case SelectJSON:
+	case SelectJSON, SelectText:
 		if err := checkPath(name); err != nil {
 			return spec, err
 		}
+	case SelectMeasure:
+		m, err := parseMeasure(name)
+		spec.Name = m
+		return spec, err
+	case SelectAPIKey, SelectConversation:
+		return spec, invalidText("selector", string(s), fmt.Sprintf("%q alone", spec.Kind))
 	default:
-		return spec, invalidText("selector", string(s), "one of header:, json:, cookie: and query:"+didYouMean(kind, selectorKinds))
+		return spec, invalidText("selector", string(s), "one of header:, json:, cookie:, query:, conversation and apiKey"+didYouMean(kind, selectorKinds))
 	}
 	return spec, nil
 }
 
-var selectorKinds = words(SelectHeader, SelectJSON, SelectCookie, SelectQuery)
+// alone says whether a selector of the kind may have no name.
+func (k SelectorKind) alone() bool {
+	return k == SelectAPIKey || k == SelectConversation || k == SelectText
+}
+
+var selectorKinds = words(SelectHeader, SelectJSON, SelectCookie, SelectQuery, SelectConversation, SelectAPIKey)
 
 // checkPath says whether a JSON path is a plain list of keys and indices.
 func checkPath(path string) error {

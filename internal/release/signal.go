@@ -38,7 +38,7 @@ func (m *Model) MetricFeedback(i int) string { return m.Readings()[i].Feedback }
 // answer that metrics read, in the order of the metrics and each once, then those of the request that
 // define segments, by name. The list depends on the model alone; a valid model has at most MaxSignals.
 //
-// An answer's value is kept as a number for the kinds event, proportion and mean, and as a category for
+// An answer's value is kept as a number for the kinds event, proportion, mean and latency, and as a category for
 // the kind category and for agree. The same place read both ways is two signals.
 func (m *Model) Signals() []Signal {
 	signals, _ := m.wiring()
@@ -59,7 +59,9 @@ func (m *Model) wiring() ([]Signal, []Reading) {
 			continue
 		}
 		s := Signal{From: FromAnswer, Selector: Selector(spec.Selector.String())}
-		s.Number = spec.Kind == SourceAnswer && metric.Kind != MetricCategory
+		kind := metric.Kind
+		setDefault(&kind, defaultKind(spec))
+		s.Number = spec.Kind != SourceAgree && kind != MetricCategory
 		readings[i].Signal = slices.Index(signals, s)
 		if readings[i].Signal < 0 {
 			readings[i].Signal = len(signals)

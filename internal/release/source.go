@@ -16,6 +16,15 @@ type Selector string
 //	timeout               ... because its deadline passed
 //	status:429            the answer had this status
 //	latency, ttfb         milliseconds
+//	ttft, ttft:answer     milliseconds until a stream's first content, and until its first that is no reasoning
+//	tpot                  milliseconds per output token after the first
+//	tokens:input          tokens of the prompt; also tokens:output, :cached, :reasoning and :total
+//	cost                  by the version's prices
+//	length                characters of the answer's text
+//	finish, finish:length why the answer ended, in the provider's words; whether it ended for this reason
+//	truncated, cancelled  the upstream ended the answer early; the client did
+//	fellBack              the candidate failed and live answered
+//	text, text:PATH       the text of a language model's answer; a value of the JSON that this text is
 //	json:PATH             a value of the JSON answer
 //	header:NAME           a header of the answer
 //	feedback:NAME         a value told later under this name
@@ -50,7 +59,8 @@ const (
 	SourceStatus   SourceKind = "status"
 	SourceLatency  SourceKind = "latency"
 	SourceTTFB     SourceKind = "ttfb"
-	SourceAnswer   SourceKind = "answer" // json:PATH or header:NAME of the answer
+	SourceAnswer   SourceKind = "answer"  // json:PATH, header:NAME or text of the answer
+	SourceMeasure  SourceKind = "measure" // what a gateway measures of the answer beside its times: tokens, cost
 	SourceFeedback SourceKind = "feedback"
 	SourceAgree    SourceKind = "agree"
 )
@@ -59,12 +69,14 @@ const (
 type SourceSpec struct {
 	Kind     SourceKind
 	Status   uint16       // status
-	Selector SelectorSpec // answer and agree: where the answer's value is
+	Selector SelectorSpec // answer, measure and agree: where the answer's value is
 	Feedback string       // feedback and agree: under which name the outcome is told
 }
 
 // ReadsAnswer says whether the source needs a value of the answer, that is, a signal.
-func (s SourceSpec) ReadsAnswer() bool { return s.Kind == SourceAnswer || s.Kind == SourceAgree }
+func (s SourceSpec) ReadsAnswer() bool {
+	return s.Kind == SourceAnswer || s.Kind == SourceAgree || s.Kind == SourceMeasure
+}
 
 // ReadsFeedback says whether the source waits for an outcome told later.
 func (s SourceSpec) ReadsFeedback() bool { return s.Kind == SourceFeedback || s.Kind == SourceAgree }
@@ -76,6 +88,8 @@ func (s SourceSpec) String() string {
 		return "status:" + strconv.Itoa(int(s.Status))
 	case SourceAnswer:
 		return s.Selector.String()
+	case SourceMeasure:
+		return s.Selector.Name
 	case SourceFeedback:
 		return "feedback:" + s.Feedback
 	case SourceAgree:
@@ -85,7 +99,10 @@ func (s SourceSpec) String() string {
 	}
 }
 
-var sourceForms = []string{"error", "timeout", "status", "latency", "ttfb", "json", "header", "feedback", "agree"}
+var sourceForms = []string{
+	"error", "timeout", "status", "latency", "ttfb", "ttft", "tpot", "tokens", "cost", "length", "finish", "truncated", "cancelled", "fellBack",
+	"text", "json", "header", "feedback", "agree",
+}
 
 // Parse takes the source apart.
 func (s Source) Parse() (SourceSpec, error) {
@@ -107,6 +124,18 @@ func (s Source) Parse() (SourceSpec, error) {
 			return SourceSpec{}, invalidText("source", text, `a status from 100 to 599, like "status:429"`)
 		}
 		return SourceSpec{Kind: SourceStatus, Status: uint16(n)}, nil
+	case "text":
+		if !hasName {
+			return SourceSpec{Kind: SourceAnswer, Selector: SelectorSpec{Kind: SelectText}}, nil
+		}
+		sel, err := Selector(family + ":" + name).Parse()
+		return SourceSpec{Kind: SourceAnswer, Selector: sel}, err
+	case "ttft", "tpot", "tokens", "cost", "length", "finish", "truncated", "cancelled", "fellBack":
+		if hasName {
+			family += ":" + name
+		}
+		m, err := parseMeasure(family)
+		return SourceSpec{Kind: SourceMeasure, Selector: SelectorSpec{Kind: SelectMeasure, Name: m}}, err
 	case "json", "header":
 		sel, err := Selector(family + ":" + name).Parse()
 		return SourceSpec{Kind: SourceAnswer, Selector: sel}, err
@@ -114,7 +143,8 @@ func (s Source) Parse() (SourceSpec, error) {
 		return SourceSpec{Kind: SourceFeedback, Feedback: name}, checkFeedbackName(name)
 	}
 	return SourceSpec{}, invalidText("source", text,
-		"error, timeout, status:CODE, latency, ttfb, json:PATH, header:NAME, feedback:NAME or agree(json:PATH, feedback:NAME)"+
+		"error, timeout, status:CODE, latency, ttfb, ttft, tpot, tokens:KIND, cost, length, finish, truncated, cancelled, fellBack, text, json:PATH, header:NAME, "+
+			"feedback:NAME or agree(json:PATH, feedback:NAME)"+
 			didYouMean(family, sourceForms))
 }
 
@@ -133,7 +163,7 @@ func parseAgree(text, inner string) (SourceSpec, error) {
 	if err != nil {
 		return SourceSpec{}, err
 	}
-	if sel.Kind != SelectJSON && sel.Kind != SelectHeader {
+	if sel.Kind != SelectJSON && sel.Kind != SelectHeader && sel.Kind != SelectText {
 		return SourceSpec{}, bad
 	}
 	name = strings.TrimSpace(name)

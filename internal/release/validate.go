@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of what a Model file may describe.
@@ -152,7 +153,7 @@ func isHost(s string) bool {
 
 func (c *checker) unit() {
 	u := c.m.Spec.Unit
-	if len(u.From) == 0 && u.Missing != MissingPerRequest {
+	if len(c.n.Spec.Unit.From) == 0 && u.Missing != MissingPerRequest {
 		c.fail("spec.unit.from", "write where a request names its user, like [header:X-User-Id], or missing: perRequest",
 			"no unit can be found")
 	}
@@ -175,6 +176,10 @@ func (c *checker) requestSelector(path string, sel Selector) {
 		c.failErr(path, err)
 	case spec.Kind == SelectJSON && c.m.Spec.Dialect == DialectRaw:
 		c.fail(path, "use header:, cookie: or query:, or dialect: json", "bodies of the dialect raw are not looked into")
+	case spec.Kind == SelectText || spec.Kind == SelectMeasure:
+		c.fail(path, "use header:, json:, cookie: or query:", "%s is a part of answers, not of requests", spec.Kind)
+	case spec.Kind == SelectConversation && c.m.Spec.Dialect != "" && !c.m.Spec.Dialect.Language():
+		c.fail(path, "use header:, json:, cookie: or query:", "requests of the dialect %s have no conversation that is known here", c.m.Spec.Dialect)
 	}
 }
 
@@ -231,10 +236,31 @@ func (c *checker) version(path, name string, v Version) {
 		c.fail(path+".maxConcurrent", fmt.Sprintf("write a number from 1 to %d", maxConcurrent), "%d is out of range", v.MaxConcurrent)
 	}
 	c.serving(path, v)
+	c.asked(path, v)
 	names := slices.Sorted(maps.Keys(v.Headers))
 	c.headerNames(path+".headers", names)
 	for _, header := range names {
 		c.secret(child(path+".headers", header), header, v.Headers[header])
+	}
+}
+
+// asked checks under which name a version is asked, and what it costs.
+func (c *checker) asked(path string, v Version) {
+	const longest = 256
+	switch d := c.m.Spec.Dialect; {
+	case v.Model == "" && c.at.Written(path+".model"):
+		c.fail(path+".model", "write the name that its server expects, or remove it", "it is empty")
+	case v.Model != "" && (d == DialectJSON || d == DialectRaw):
+		c.fail(path+".model", "remove it, or use the dialect of the requests", "requests of the dialect %s name no model", d)
+	case len(v.Model) > longest || strings.ContainsFunc(v.Model, func(r rune) bool { return r < ' ' || r == utf8.RuneError }):
+		c.fail(path+".model", fmt.Sprintf("write at most %d characters without control characters", longest), "it is no name of a model")
+	}
+	p := v.Price
+	prices := map[string]*float64{"input": &p.Input, "output": &p.Output, "cacheRead": p.CacheRead, "cacheWrite": p.CacheWrite, "request": &p.Request}
+	for _, name := range slices.Sorted(maps.Keys(prices)) {
+		if price := prices[name]; price != nil && !(*price >= 0 && *price <= 1e6) {
+			c.fail(path+".price."+name, "write a number from 0 to 1000000", "%v is no price", *price)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -58,11 +59,46 @@ func (c *checker) metric(path string, m, raw *Metric) {
 	if spec.ReadsAnswer() && spec.Selector.Kind == SelectJSON && c.m.Spec.Dialect == DialectRaw {
 		c.fail(path+".source", "use header:NAME, or dialect: json", "bodies of the dialect raw are not looked into")
 	}
+	c.understood(path+".source", spec)
 	c.kind(path, m, spec)
 	c.direction(path, m)
 	c.margins(path, m)
 	c.numbers(path, m, raw)
 	c.window(path, m, spec)
+}
+
+// understood checks that the model's dialect tells what the source reads.
+func (c *checker) understood(path string, spec SourceSpec) {
+	d, sel := c.m.Spec.Dialect, spec.Selector
+	switch {
+	case !spec.ReadsAnswer() || d == "":
+	case d.Language():
+		if sel.Kind == SelectMeasure && sel.Name == MeasureCost {
+			c.priced(path)
+		}
+	case sel.Kind == SelectText:
+		c.fail(path, "use json:PATH, or dialect: openai, anthropic or gemini", "answers of the dialect %s have no text that is known here", d)
+	case sel.Kind == SelectMeasure && !measuredAnywhere(sel.Name):
+		c.fail(path, "use dialect: openai, anthropic or gemini, if requests are in one of them", "%s can't be measured of answers of the dialect %s", sel.Name, d)
+	}
+}
+
+// priced checks that the metric cost has prices to count with.
+func (c *checker) priced(path string) {
+	var without []string
+	for _, name := range slices.Sorted(maps.Keys(c.m.Spec.Versions)) {
+		if c.m.Spec.Versions[name].Price == (Price{}) {
+			without = append(without, name)
+		}
+	}
+	const remedy = "write versions.NAME.price, like {input: 0.4, output: 1.6} per million tokens"
+	switch {
+	case len(without) == 0:
+	case len(without) == len(c.m.Spec.Versions):
+		c.fail(path, remedy, "no version has a price")
+	default:
+		c.warn(path, remedy, "without a price, answers of %s have no cost", quoteList(without))
+	}
 }
 
 // kindsOf lists the kinds as which a source can be judged, the default first.
@@ -72,6 +108,8 @@ func kindsOf(s SourceSpec) []MetricKind {
 		return []MetricKind{MetricLatency}
 	case SourceAgree:
 		return []MetricKind{MetricProportion, MetricEvent}
+	case SourceMeasure:
+		return kindsOfMeasure(s.Selector.Name)
 	case SourceAnswer, SourceFeedback:
 		return []MetricKind{MetricProportion, MetricMean, MetricEvent, MetricCategory}
 	default:
