@@ -76,8 +76,8 @@ func (d *driftSum) add(a, b rows) {
 }
 
 func addTo(to, x []float64) []float64 {
-	for len(to) < len(x) {
-		to = append(to, 0)
+	if len(to) < len(x) {
+		to = append(to, make([]float64, len(x)-len(to))...)
 	}
 	for i, v := range x {
 		to[i] += v

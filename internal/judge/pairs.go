@@ -20,20 +20,24 @@ type pairSum struct {
 
 // pairs sums the shadow strata; nil when there is nothing.
 func (j *judging) pairs(s *subject) *pairSum {
-	p := &pairSum{}
-	category := s.metric.Kind == release.MetricCategory
+	var all []*tally.PairMetricView
 	for i := range j.in.Strata {
 		st := &j.in.Strata[i]
 		if st.Kind != release.ExposureWouldBe {
 			continue
 		}
-		v := j.view(st.ID)
-		if v == nil || v.Pairs == nil || s.index >= len(v.Pairs.Metrics) {
-			continue
+		if v := j.view(st.ID); v != nil && v.Pairs != nil && s.index < len(v.Pairs.Metrics) {
+			all = append(all, &v.Pairs.Metrics[s.index])
 		}
-		m := &v.Pairs.Metrics[s.index]
-		p.add(m)
-		if category {
+	}
+	p := &pairSum{}
+	if len(all) == 1 { // mostly: its rows need not be copied at each look of the release
+		m := all[0]
+		p.n, p.d, p.over, p.overMargin = m.N, m.D, m.Over, m.OverMargin
+	}
+	for _, m := range all {
+		p.add(m, len(all) > 1)
+		if s.metric.Kind == release.MetricCategory {
 			if p.drift == nil {
 				p.drift = newDriftSum()
 			}
@@ -46,8 +50,13 @@ func (j *judging) pairs(s *subject) *pairSum {
 	return p
 }
 
-func (p *pairSum) add(m *tally.PairMetricView) {
-	p.n, p.d = addTo(p.n, m.N), addTo(p.d, m.D)
+// add adds one stratum; its rows too if asked.
+func (p *pairSum) add(m *tally.PairMetricView, rows bool) {
+	if rows {
+		p.n, p.d = addTo(p.n, m.N), addTo(p.d, m.D)
+		p.over = addRows(p.over, m.Over)
+		p.overMargin = addRows(p.overMargin, m.OverMargin)
+	}
 	for _, x := range m.N {
 		p.rows += x
 	}
@@ -55,8 +64,6 @@ func (p *pairSum) add(m *tally.PairMetricView) {
 	p.candY += m.CandY
 	p.liveOnly += float64(m.LiveOnly)
 	p.candOnly += float64(m.CandOnly)
-	p.over = addRows(p.over, m.Over)
-	p.overMargin = addRows(p.overMargin, m.OverMargin)
 }
 
 func addRows(to, x [][]float64) [][]float64 {
