@@ -31,6 +31,13 @@ const (
 	TroubleInjection  Trouble = "injection"          // texts that attack databases, shells, templates, pages
 	TroubleMethods    Trouble = "methods"            // other methods
 	TroubleHeaders    Trouble = "headers"            // large and odd headers
+	TroubleQuery      Trouble = "query"              // odd values of the query's parameters
+	TroubleSchema     Trouble = "schema"             // * what the schema forbids, one rule at a time
+	TroubleCorrupted  Trouble = "corrupted"          // a body that is not JSON, damaged
+	TroubleParameters Trouble = "parameters"         // * openai and anthropic: parameters of a wrong type or out of bounds
+	TroubleMessages   Trouble = "messages"           // openai and anthropic: empty, odd and very many messages; * those that are none
+	TroubleTensors    Trouble = "tensors"            // * oip: shapes, types and data that do not fit each other
+	TroubleStreamGone Trouble = "streamGone"         // openai and anthropic: clients that leave in the middle of a stream
 	TroubleSlow       Trouble = "slowClient"         // a body that arrives in drops, while others are served
 	TroubleGone       Trouble = "clientGone"         // clients that hang up
 	TroubleBurst      Trouble = "burst"              // many connections at once; 429, and 503 with Retry-After, are in order
@@ -41,7 +48,8 @@ const (
 func troubles() []Trouble {
 	return []Trouble{
 		TroubleEmpty, TroubleTruncated, TroubleNotJSON, TroubleMistyped, TroubleMissing, TroubleUnknown, TroubleOversized, TroubleNested,
-		TroubleMedia, TroubleEncoding, TroubleNumbers, TroubleInjection, TroubleMethods, TroubleHeaders, TroubleSlow, TroubleGone, TroubleBurst, TroubleDuplicates,
+		TroubleMedia, TroubleEncoding, TroubleNumbers, TroubleInjection, TroubleMethods, TroubleHeaders,
+		TroubleQuery, TroubleSchema, TroubleCorrupted, TroubleParameters, TroubleMessages, TroubleTensors, TroubleStreamGone, TroubleSlow, TroubleGone, TroubleBurst, TroubleDuplicates,
 	}
 }
 
@@ -71,7 +79,8 @@ func (r *runner) exception(ctx context.Context, c *exceptionCase) []Result {
 	if err != nil {
 		return []Result{c.result(Failed, err.Error())}
 	}
-	b := &battery{runner: r, c: c, sample: m, to: r.target.fresh(), isJSON: r.speaksJSON()}
+	b := &battery{runner: r, c: c, sample: m, to: r.target.fresh(), dialect: r.suite.Spec.Target.Dialect}
+	b.isJSON = b.dialect != release.DialectRaw && !c.foreign
 	defer b.to.close()
 	if len(c.parts) == 0 {
 		return []Result{b.own(ctx)}
@@ -79,22 +88,17 @@ func (r *runner) exception(ctx context.Context, c *exceptionCase) []Result {
 	return b.all(ctx)
 }
 
-// speaksJSON says whether answers of 2xx must be JSON.
-func (r *runner) speaksJSON() bool {
-	d := r.suite.Spec.Target.Dialect
-	return d != release.DialectRaw
-}
-
 // battery is one battery against one version. Each request has a connection of its own, so that a closed one
 // can only mean the version.
 type battery struct {
-	runner *runner
-	c      *exceptionCase
-	sample message
-	to     *client
-	isJSON bool
-	value  any  // the sample's body as JSON, with shaped
-	shaped bool // the sample's body is JSON
+	runner  *runner
+	c       *exceptionCase
+	sample  message
+	to      *client
+	isJSON  bool // answers of 2xx must be JSON, or a stream where the dialect has some
+	dialect release.Dialect
+	value   any  // the sample's body as JSON, with shaped
+	shaped  bool // the sample's body is JSON
 }
 
 // own runs a case of the user's own: its expectation, and the version's health after it.
@@ -197,7 +201,7 @@ func (b *battery) part(ctx context.Context, part Trouble) (r Result) {
 	case health != nil:
 		r.Status, r.Message = Failed, clean("afterwards "+health.Error(), 500)
 	default:
-		r.Message = fmt.Sprintf("%s: %d refused, %d answered; healthy after", requestsText(len(attempts)), refused, taken)
+		r.Message = fmt.Sprintf("%s: %d refused, %d answered; no 5xx, no hang, no crash, healthy after", requestsText(len(attempts)), refused, taken)
 	}
 	return r
 }
@@ -307,7 +311,8 @@ func (b *battery) taken(a *answer) string {
 	if !ok2xx.has(a.status) {
 		return ""
 	}
-	if b.isJSON && len(a.body) > 0 && !json.Valid(a.body) {
+	streams := speaksText(b.dialect) && isStream(a.body)
+	if b.isJSON && len(a.body) > 0 && !streams && !json.Valid(a.body) {
 		return fmt.Sprintf("status %d with a body that is not JSON%s", a.status, a.quote())
 	}
 	return strings.Join(b.c.expect.judge(a, nil), "; ")

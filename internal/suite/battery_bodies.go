@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf16"
+
+	"sluice.dev/sluice/internal/release"
 )
 
 // Bounds of what is made from one sample.
@@ -19,6 +21,7 @@ const (
 // attempts makes the requests of a part.
 func (b *battery) attempts(part Trouble) []attempt {
 	list := b.make(part)
+	b.bySchema(part, list)
 	if slices.Contains(b.c.accept, part) {
 		for i := range list {
 			list[i].refuse = false
@@ -33,8 +36,35 @@ type need int
 const (
 	needsNothing need = iota
 	needsBody
-	needsJSON // a body that is JSON
+	needsJSON    // a body that is JSON
+	needsRaw     // a body that is not
+	needsSchema  // a JSON Schema, and a body that is JSON
+	needsText    // a dialect of language models, and a body that is JSON
+	needsTensors // the dialect oip, and a body with inputs
+	needsQuery   // a query in the path
 )
+
+// has says whether the sample has what a part is made from.
+func (b *battery) has(n need) bool {
+	_, object := b.value.(map[string]any)
+	switch n {
+	case needsBody:
+		return len(b.sample.body) > 0
+	case needsJSON:
+		return b.shaped
+	case needsRaw:
+		return len(b.sample.body) > 0 && !b.shaped
+	case needsSchema:
+		return b.shaped && b.c.schema != nil
+	case needsText:
+		return object && speaksText(b.dialect)
+	case needsTensors:
+		return object && b.dialect == release.DialectOIP && len(b.tensors()) > 0
+	case needsQuery:
+		return strings.Contains(b.sample.path, "?")
+	}
+	return true
+}
 
 // make makes a part's requests; none if the sample lacks what they are made from.
 func (b *battery) make(part Trouble) []attempt {
@@ -44,7 +74,7 @@ func (b *battery) make(part Trouble) []attempt {
 		make func() []attempt
 	}{
 		{TroubleEmpty, needsBody, b.empty},
-		{TroubleTruncated, needsJSON, b.truncated},
+		{TroubleTruncated, needsBody, b.truncated},
 		{TroubleNotJSON, needsJSON, b.notJSON},
 		{TroubleMistyped, needsJSON, b.mistyped},
 		{TroubleMissing, needsJSON, b.missing},
@@ -57,13 +87,19 @@ func (b *battery) make(part Trouble) []attempt {
 		{TroubleInjection, needsJSON, b.injection},
 		{TroubleMethods, needsNothing, b.methods},
 		{TroubleHeaders, needsNothing, b.headers},
+		{TroubleQuery, needsQuery, b.query},
+		{TroubleSchema, needsSchema, b.schema},
+		{TroubleCorrupted, needsRaw, b.corrupted},
+		{TroubleParameters, needsText, b.parameters},
+		{TroubleMessages, needsText, b.messages},
+		{TroubleTensors, needsTensors, b.misfits},
+		{TroubleStreamGone, needsText, b.streamGone},
 		{TroubleSlow, needsBody, b.slow},
 		{TroubleGone, needsNothing, b.gone},
 		{TroubleBurst, needsNothing, b.burst},
 		{TroubleDuplicates, needsNothing, b.duplicates},
 	} {
-		lacks := m.need >= needsBody && len(b.sample.body) == 0 || m.need == needsJSON && !b.shaped
-		if m.part == part && !lacks {
+		if m.part == part && b.has(m.need) {
 			return m.make()
 		}
 	}
@@ -96,7 +132,7 @@ func (b *battery) truncated() (out []attempt) {
 	n := len(b.sample.body)
 	for _, cut := range []int{1, n / 3, n / 2, n - 1} {
 		if cut > 0 && cut < n && !json.Valid(b.sample.body[:cut]) {
-			out = append(out, attempt{what: fmt.Sprintf("the first %d of %d bytes", cut, n), m: b.with(b.sample.body[:cut]), refuse: true})
+			out = append(out, attempt{what: fmt.Sprintf("the first %d of %d bytes", cut, n), m: b.with(b.sample.body[:cut]), refuse: b.shaped})
 		}
 	}
 	return out
@@ -299,18 +335,26 @@ func (b *battery) numbers() (out []attempt) {
 // product is computed by nobody but a template or shell that executes what it is sent: 7919 * 7907.
 const product = "62615533"
 
-// injection puts hostile texts in the place of each text. The marks must not be in the answer.
-func (b *battery) injection() (out []attempt) {
-	texts := []string{
+// hostile are texts that attack databases, shells, templates, log writers, pages and readers of text.
+func hostile() []string {
+	return []string{
 		`' OR '1'='1'; DROP TABLE users; --`, `"; cat /etc/passwd #`, "$(expr 7919 \\* 7907)", "`expr 7919 \\* 7907`", "{{7919*7907}}", "${7919*7907}", "<%= 7919*7907 %>",
 		"../../../../../../etc/passwd", "${jndi:ldap://127.0.0.1:1/a}", "<script>alert(1)</script>", "%s%s%s%n%n%n", "a\r\nX-Injected: 1", "\x00", "\u202e\u200b\ufeff", strings.Repeat("Z\u0351\u036b", 200), "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 💥", "-1", "null", "",
+	}
+}
+
+// injection puts hostile texts in the place of each text. The marks must not be in the answer.
+func (b *battery) injection() (out []attempt) {
+	marks := []string{product, "root:x:0:0"}
+	if speaksText(b.dialect) {
+		marks = nil // a language model may compute or make up anything
 	}
 	for _, l := range leaves(b.value) {
 		if _, ok := l.value.(string); !ok {
 			continue
 		}
-		for _, text := range texts {
-			out = append(out, attempt{what: l.String() + " = " + clean(text, 30), m: b.set(l, text), marks: []string{product, "root:x:0:0"}})
+		for _, text := range hostile() {
+			out = append(out, attempt{what: l.String() + " = " + clean(text, 30), m: b.set(l, text), marks: marks})
 		}
 	}
 	return out

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -72,6 +74,9 @@ type exceptionCase struct {
 	oversize int
 	burst    int
 	patience time.Duration
+	schema   *jsonschema.Schema // of the body; nil if none is known
+	rules    *shapes            // the same as it was written
+	foreign  bool               // answers of 2xx need not be JSON, whatever the dialect
 }
 
 // all checks the file and makes the suite's cases.
@@ -85,7 +90,7 @@ func (c *checker) all() {
 		s.performance = append(s.performance, c.performance(fmt.Sprintf("spec.performance[%d]", i), &s.Spec.Performance[i]))
 	}
 	for i := range s.Spec.Exceptions {
-		s.exceptions = append(s.exceptions, c.exception(fmt.Sprintf("spec.exceptions[%d]", i), &s.Spec.Exceptions[i]))
+		s.exceptions = append(s.exceptions, c.exceptionsOf(fmt.Sprintf("spec.exceptions[%d]", i), s.Spec.Exceptions[i])...)
 	}
 	if s.Cases() == 0 {
 		c.fail("spec", "add functional, performance or exceptions", "the suite has no case, so it can show nothing")
@@ -288,7 +293,8 @@ func (c *checker) factor(at string, m release.Margin) {
 	}
 }
 
-func (c *checker) exception(at string, e *Exception) *exceptionCase {
+// exception checks a battery or a case of one's own. With a plan its request is not looked for.
+func (c *checker) exception(at string, e *Exception, plan *requestPlan) *exceptionCase {
 	name := e.Name
 	if name == "" && e.Battery != "" {
 		name = "battery"
@@ -296,10 +302,13 @@ func (c *checker) exception(at string, e *Exception) *exceptionCase {
 	out := &exceptionCase{
 		head:     c.common(at, FamilyException, name, e.Optional, e.Tags, e.Timeout),
 		accept:   e.Accept,
-		request:  c.requestOf(at, e.Request, false),
+		request:  plan,
 		burst:    c.count(at+".burst", e.Burst, 64, 1000),
 		patience: c.between(at+".patience", e.Patience, 500*time.Millisecond, 30*time.Second),
 		oversize: int(cmp.Or(e.Oversize, 4<<20)),
+	}
+	if plan == nil {
+		out.request = c.requestOf(at, e.Request, false)
 	}
 	if out.oversize < 1024 || out.oversize > 256<<20 {
 		c.fail(at+".oversize", "write a size from 1KiB to 256MiB", "%s is not", e.Oversize)
@@ -316,7 +325,8 @@ func (c *checker) exception(at string, e *Exception) *exceptionCase {
 		c.fail(at+".expect.status", "remove it, or use accept", "in a battery expect is about answers of 2xx")
 	}
 	for _, t := range troubles() {
-		if (len(e.Only) == 0 || slices.Contains(e.Only, t)) && !slices.Contains(e.Except, t) {
+		wanted := slices.Contains(e.Only, t) || len(e.Only) == 0 && c.concerns(t, e, out.request)
+		if wanted && !slices.Contains(e.Except, t) {
 			out.parts = append(out.parts, t)
 		}
 	}
@@ -324,6 +334,25 @@ func (c *checker) exception(at string, e *Exception) *exceptionCase {
 		c.fail(at+".except", "leave something in", "nothing is left of the battery")
 	}
 	return out
+}
+
+// concerns says whether a part of the battery can be made of such requests at all. A part that is left out so is no
+// result; one that is asked for by name is skipped in words.
+func (c *checker) concerns(t Trouble, e *Exception, plan *requestPlan) bool {
+	d := c.suite.Spec.Target.Dialect
+	switch t {
+	case TroubleParameters, TroubleMessages, TroubleStreamGone:
+		return speaksText(d)
+	case TroubleTensors:
+		return d == release.DialectOIP
+	case TroubleSchema:
+		return e.Schema != "" || e.OpenAPI != ""
+	case TroubleQuery:
+		return plan.path.has("?")
+	case TroubleCorrupted:
+		return plan.json == nil && (plan.raw != nil || plan.text != nil)
+	}
+	return true
 }
 
 func sortBy[T any](list []T, key func(T) string) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,6 +56,11 @@ func parseTemplate(s string) (template, error) {
 // alone says whether the template is one place and nothing else.
 func (t template) alone() bool {
 	return len(t.places) == 1 && t.literals[0] == "" && t.literals[1] == ""
+}
+
+// has says whether the text has a part in it, outside of places.
+func (t template) has(part string) bool {
+	return slices.ContainsFunc(t.literals, func(s string) bool { return strings.Contains(s, part) })
 }
 
 // columns calls each for the columns that the template needs.
