@@ -22,6 +22,8 @@ type StartParams struct {
 	Now       time.Time
 	Salt      string // fresh and random: groups of different releases are independent
 	Undo      bool   // take back the latest success instead; Candidate is ignored
+	// At, if set, is the revision of the model that was seen: the release starts from no other.
+	At *Revision
 }
 
 // Start begins the next release of a model. Errors: KindConflict while another one runs, KindNotFound
@@ -39,6 +41,9 @@ func (r *Records) Start(ctx context.Context, p StartParams) (Release, []rollout.
 func (r *Records) start(ctx context.Context, p StartParams) (Release, []rollout.Decision, error) {
 	m, rev, err := r.loadModel(ctx, p.Model)
 	if err != nil {
+		return Release{}, nil, err
+	}
+	if err := (Change{At: p.At}).check("release "+p.Model, rev); err != nil {
 		return Release{}, nil, err
 	}
 	params, err := beginParams(m, p)
@@ -106,8 +111,16 @@ func beginParams(m modelRecord, p StartParams) (rollout.Params, error) {
 // ticks and nil for operators' commands, which any node may take. Refusals of Step come back as they
 // are, and nothing is changed.
 func (r *Records) Apply(ctx context.Context, name string, n uint32, in rollout.Input, fence store.Lease) (Release, []rollout.Decision, error) {
+	return r.ApplyAt(ctx, name, n, in, fence, nil)
+}
+
+// ApplyAt is Apply to the given revision of the release and to no other; nil: to the present one.
+func (r *Records) ApplyAt(ctx context.Context, name string, n uint32, in rollout.Input, fence store.Lease, at *Revision) (Release, []rollout.Decision, error) {
 	for {
 		rel, err := r.Release(ctx, name, n)
+		if err == nil {
+			err = Change{At: at}.check(fmt.Sprintf("command %s/%d", name, n), rel.Revision)
+		}
 		if err != nil {
 			return Release{}, nil, err
 		}

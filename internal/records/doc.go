@@ -10,6 +10,9 @@
 //	log/NAME          history: one commit's decisions per entry, hash-chained over all releases of NAME
 //	file/NAME         history: every Model file that was applied, by whom
 //	token/ID          tokenRecord: a hashed bearer token and its role
+//	session/SLOT      sessionRecord: a browser's session, hashed; at most 1024 slots, used again and again
+//	acts              history: what people did that is no decision: files applied, tokens made, hash-chained
+//	once/BUCKET       onceRecord: answers to calls that carried an idempotency key; 256 buckets of at most 16
 //	routes            bundleRecord: the routing that gateways serve from
 //
 // and of the blobs:
@@ -49,7 +52,12 @@ func logKey(name string) string             { return "log/" + name }
 func fileKey(name string) string            { return "file/" + name }
 func tokenKey(id string) string             { return "token/" + id }
 
-const routesKey = "routes"
+func sessionKey(slot int) string { return fmt.Sprintf("session/%04d", slot) }
+
+const (
+	routesKey = "routes"
+	actsKey   = "acts"
+)
 
 // modelRecord is stored under model/NAME.
 type modelRecord struct {
@@ -110,6 +118,7 @@ type tokenRecord struct {
 	By      string    `json:"by"`
 	Expires time.Time `json:"expires,omitzero"`
 	Revoked time.Time `json:"revoked,omitzero"`
+	Rotates string    `json:"rotates,omitempty"` // id of the token that it took the place of
 }
 
 // bundleRecord is stored under routes: what assign.Spec encodes to, checksummed by itself.

@@ -293,3 +293,18 @@ func (r *Records) FindReleases(ctx context.Context, name string, q ReleaseQuery)
 	}
 	return out, false, nil
 }
+
+// DecisionHeads returns the decisions of one release without their verdicts and looks, oldest first.
+func (r *Records) DecisionHeads(ctx context.Context, name string, n uint32) ([]rollout.Decision, error) {
+	entries, err := r.entries(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var out []rollout.Decision
+	for i := range entries {
+		if entries[i].light.Release == n {
+			out = append(out, entries[i].light)
+		}
+	}
+	return out, nil
+}

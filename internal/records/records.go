@@ -52,6 +52,7 @@ type Release struct {
 
 // Who is a person (or token) and what they may do.
 type Who struct {
+	ID      string   `json:"id,omitempty"` // of the token; "" for whom an identity provider named
 	Name    string   `json:"name"`
 	Role    string   `json:"role"`
 	Groups  []string `json:"groups,omitempty"`
@@ -63,10 +64,18 @@ type Who struct {
 // the file; a difference is told by Model.Live. Errors: KindInvalid for a key collision with another
 // model or when the running release's versions vanish.
 func (r *Records) PutModel(ctx context.Context, m *release.Model, who Who, now time.Time) (Model, bool, error) {
+	return r.ApplyModel(ctx, m, Change{Who: who, Now: now})
+}
+
+// ApplyModel is PutModel with a reason and, if it is asked for, only if nothing has changed since it was looked at.
+func (r *Records) ApplyModel(ctx context.Context, m *release.Model, c Change) (Model, bool, error) {
 	_, hash := m.Canonical()
 	for {
 		old, rev, err := r.loadModel(ctx, m.Metadata.Name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return Model{}, false, err
+		}
+		if err := c.check("apply "+m.Metadata.Name, rev); err != nil {
 			return Model{}, false, err
 		}
 		if rev != 0 && old.Hash == hash {
@@ -77,7 +86,7 @@ func (r *Records) PutModel(ctx context.Context, m *release.Model, who Who, now t
 			if err := r.refuseCollision(ctx, m.Metadata.Name); err != nil {
 				return Model{}, false, err
 			}
-			next = modelRecord{V: layout, Created: now, Live: m.Spec.Live}
+			next = modelRecord{V: layout, Created: c.Now, Live: m.Spec.Live}
 		}
 		if _, ok := m.Spec.Versions[next.Live]; !ok {
 			return Model{}, false, &release.Error{
@@ -86,9 +95,9 @@ func (r *Records) PutModel(ctx context.Context, m *release.Model, who Who, now t
 				Remedy: "keep it under spec.versions until another version is live",
 			}
 		}
-		next.Spec, next.Hash, next.Applied, next.By = *m, hash, now, who.Name
+		next.Spec, next.Hash, next.Applied, next.By = *m, hash, c.Now, c.Who.Name
 		next.Generation++
-		stored, err := r.commitModel(ctx, next, rev, who, now)
+		stored, err := r.commitModel(ctx, next, rev, c)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
@@ -96,13 +105,13 @@ func (r *Records) PutModel(ctx context.Context, m *release.Model, who Who, now t
 	}
 }
 
-func (r *Records) commitModel(ctx context.Context, next modelRecord, rev store.Revision, who Who, now time.Time) (Model, error) {
+func (r *Records) commitModel(ctx context.Context, next modelRecord, rev store.Revision, c Change) (Model, error) {
 	name := next.Spec.Metadata.Name
 	value, err := encode(next)
 	if err != nil {
 		return Model{}, err
 	}
-	file, err := encode(fileRecord{V: layout, Time: now, By: who.Name, Hash: next.Hash, Spec: next.Spec})
+	file, err := encode(fileRecord{V: layout, Time: c.Now, By: c.Who.Name, Hash: next.Hash, Spec: next.Spec})
 	if err != nil {
 		return Model{}, err
 	}
@@ -110,9 +119,14 @@ func (r *Records) commitModel(ctx context.Context, next modelRecord, rev store.R
 	if err != nil {
 		return Model{}, err
 	}
+	act, err := r.act(ctx, c, "apply", name, "file "+next.Hash[:12])
+	if err != nil {
+		return Model{}, err
+	}
 	revs, err := r.store.Commit(ctx, store.Batch{Writes: []store.Write{
 		{Key: modelKey(name), Value: value, Expect: rev},
 		{Key: fileKey(name), Value: file, Expect: fileRev, Append: true},
+		act,
 	}})
 	if err != nil {
 		return Model{}, translate("apply "+name, err)
