@@ -27,6 +27,7 @@ var arrows = map[string]struct {
 	"internal/release": {"", "the vocabulary is the ground floor"},
 	"internal/store":   {"", "a contract about bytes, keys and revisions"},
 	"docs":             {"", "the guide's texts and pictures, embedded"},
+	"internal/capture": {"", "files of redacted exchanges; the shell's own words"},
 	"internal/console": {"docs", "embedded pages are a client of the API, in the browser; the guide is served as pages"},
 
 	"internal/store/storetest": {"internal/store", "the contract's own suite"},
@@ -40,7 +41,8 @@ var arrows = map[string]struct {
 	"internal/rollout": {"internal/assign internal/judge internal/release", "from verdicts to decisions and shares"},
 	"internal/records": {"internal/assign internal/judge internal/looks internal/release internal/rollout internal/store", "the one place that knows what is stored"},
 
-	"internal/gateway":    {"internal/assign internal/release", "the data plane stays light"},
+	"internal/gateway":    {"internal/assign internal/release internal/upstream", "the data plane stays light"},
+	"internal/upstream":   {"", "HTTP/1.1 to model servers; knows nothing of releases"},
 	"internal/ofrep":      {"internal/assign internal/release", "the data plane stays light"},
 	"internal/ingest":     {"internal/release internal/tally", "telemetry to log to sums; app hands it the log"},
 	"internal/controller": {"internal/judge internal/records internal/release internal/rollout internal/tally", "the loop joins judge and rollout through records"},
