@@ -9,9 +9,10 @@ func BenchmarkCredit(b *testing.B) {
 		b.Fatal(err)
 	}
 	pop := newPopulation(&o)
+	mem := newMemory()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if _, err := simulateOne(b.Context(), scene{&o, pop}, uint64(i)); err != nil {
+		if _, err := simulateOne(b.Context(), scene{&o, pop}, uint64(i), mem); err != nil {
 			b.Fatal(err)
 		}
 	}

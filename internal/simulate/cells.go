@@ -40,14 +40,15 @@ func declared(m *release.Metric) float64 {
 // rebuild adds up the users' rates by bin, as they are at present.
 func (f *flow) rebuild(s *sampled, st *stratum) {
 	for a := range f.cells {
-		n := f.cellCount(a)
-		buf := make([]float64, n*release.Bins)
-		f.cells[a] = f.cells[a][:0]
-		for i := range n {
-			f.cells[a] = append(f.cells[a], buf[i*release.Bins:(i+1)*release.Bins])
+		if n := f.cellCount(a); len(f.cells[a]) == n {
+			for _, row := range f.cells[a] {
+				clear(row)
+			}
+		} else {
+			f.cells[a] = s.mem.rows(n)
 		}
 		if f.law.metric.Kind == release.MetricMean {
-			f.moved[a] = moments{make([]float64, release.Bins), make([]float64, release.Bins)}
+			f.moved[a] = moments{s.mem.bins(), s.mem.bins()}
 		}
 	}
 	waits := f.waits(s)
@@ -92,7 +93,7 @@ func (f *flow) waits(s *sampled) []bool {
 	if f.units == nil || !f.law.isBinary() {
 		return nil
 	}
-	w := make([]bool, s.o.Users)
+	w := s.mem.flags.take(s.o.Users)
 	for _, u := range f.units.waiting {
 		w[u] = true
 	}
@@ -130,23 +131,26 @@ func (f *flow) latencies(s *sampled, dt float64) {
 			f.histogram(s, uint8(a), dt)
 			continue
 		}
-		for bin := range release.Bins {
-			above := 0.0
-			for i := len(f.cells[a]) - 1; i >= 0; i-- {
-				if r := f.cells[a][i][bin]; r > 0 {
-					above += s.c.poisson(r * dt)
-				}
-				if i == 0 || above == 0 {
-					continue
-				}
-				if l := f.limit[a][i-1]; l.over >= 0 {
-					v.Over[l.over][bin] += above
-				} else {
-					v.OverMargin[l.margin][bin] += above
-				}
+		above := s.mem.above
+		clear(above)
+		for i := len(f.cells[a]) - 1; i >= 0; i-- {
+			if n := s.c.counts(f.cells[a][i], dt, above); i == 0 || n == 0 && i == len(f.cells[a])-1 {
+				continue
 			}
-			v.N[bin] += above
+			if l := f.limit[a][i-1]; l.over >= 0 {
+				addRow(v.Over[l.over], above)
+			} else {
+				addRow(v.OverMargin[l.margin], above)
+			}
 		}
+		addRow(v.N, above)
+	}
+}
+
+func addRow(to, x []float64) {
+	to = to[:len(x)]
+	for i, n := range x {
+		to[i] += n
 	}
 }
 
@@ -175,15 +179,15 @@ func (f *flow) categories(s *sampled, dt float64) {
 		if v.Category == nil {
 			v.Category = make([][]float64, f.law.classes+1)
 			for j := range f.law.classes {
-				v.Category[j] = make([]float64, release.Bins)
+				v.Category[j] = s.mem.bins()
 			}
 		}
 		for j, row := range f.cells[a] {
-			for bin, r := range row {
-				if n := s.c.poisson(r * dt); n > 0 {
-					v.Category[j][bin] += n
-					v.N[bin] += n
-				}
+			drawn := s.mem.drawn
+			clear(drawn)
+			if s.c.counts(row, dt, drawn) > 0 {
+				addRow(v.Category[j], drawn)
+				addRow(v.N, drawn)
 			}
 		}
 	}

@@ -23,54 +23,51 @@ func (c chance) wait(rate float64) float64 {
 	return c.ExpFloat64() / rate
 }
 
-// poisson draws a count with the given mean. Small means: by inversion, exact. From 30 on: a normal with the
-// Cornish-Fisher correction for skewness (see the test). Between: Hörmann's
-// transformed rejection PTRS (Insurance: Mathematics and Economics 12, 1993), exact.
+// few is the mean below which counts are drawn exactly.
+const few = 6
+
+// poisson draws a count with the given mean. Few by inversion, exact. From there on: a normal with the Cornish-Fisher corrections for skewness
+// and kurtosis, and 1/12 less variance, which rounding gives back. Its distribution function differs by less than 0.0006, the mean by less
+// than 0.00003 and the variance by less than 0.0003 of theirs, and much less from 10 on.
 func (c chance) poisson(mean float64) float64 {
 	switch {
 	case mean <= 0:
 		return 0
-	case mean < 10:
-		u := c.Float64()
-		if u <= 1-mean {
-			return 0 // exp(-mean) is larger still
-		}
-		p, n := math.Exp(-mean), 0.0
-		for u > p && n < 100 {
-			u -= p
-			n++
-			p *= mean / n
-		}
-		return n
-	case mean >= 30:
+	case mean >= few:
 		z := c.NormFloat64()
-		return math.Max(0, math.Floor(mean+math.Sqrt(mean)*z+(z*z-1)/6+0.5))
+		return math.Max(0, math.Floor(mean+math.Sqrt(mean-1./12)*z+(z*z-1)/6+(z-z*z*z)/(72*math.Sqrt(mean))+0.5))
 	}
-	return c.rejected(mean)
+	u := c.Float64()
+	if u <= 1-mean {
+		return 0 // exp(-mean) is larger still
+	}
+	p, n := math.Exp(-mean), 0.0
+	for u > p && n < 100 {
+		u -= p
+		n++
+		p *= mean / n
+	}
+	return n
 }
 
-func (c chance) rejected(mean float64) float64 {
-	ln := math.Log(mean)
-	b := 0.931 + 2.53*math.Sqrt(mean)
-	a := -0.059 + 0.02483*b
-	inverse := 1.1239 + 1.1328/(b-3.4)
-	v0 := 0.9277 - 3.6224/(b-2)
-	for {
-		u := c.Float64() - 0.5
-		v := c.Float64()
-		s := 0.5 - math.Abs(u)
-		k := math.Floor((2*a/s+b)*u + mean + 0.43)
-		switch {
-		case s >= 0.07 && v <= v0:
-			return k
-		case k < 0 || (s < 0.013 && v > s):
-			continue
+// counts draws the counts of one row of independent Poisson processes over a time, adds them to into and returns their sum. The bins in which
+// few are expected are one process along which one walks from event to event: exact, and cheap where nothing happens.
+func (c chance) counts(rates []float64, dt float64, into []float64) (total float64) {
+	into = into[:len(rates)]
+	walked, next := 0.0, c.ExpFloat64()
+	for i, r := range rates {
+		m, n := r*dt, 0.0
+		if m >= few {
+			n = c.poisson(m)
+		} else {
+			for walked += m; next < walked; next += c.ExpFloat64() {
+				n++
+			}
 		}
-		g, _ := math.Lgamma(k + 1)
-		if math.Log(v*inverse/(a/(s*s)+b)) <= k*ln-mean-g {
-			return k
-		}
+		into[i] += n
+		total += n
 	}
+	return total
 }
 
 // gamma draws from Gamma(shape, 1) by Marsaglia and Tsang (ACM TOMS 26, 2000).

@@ -101,7 +101,7 @@ func newExact(o *Options, pop *population, c chance) (source, error) {
 		e.cum = append(e.cum, last+r)
 	}
 	for i := range pop.laws {
-		e.intern(o.Model.MetricFeedback(i))
+		e.intern(pop.laws[i].feedback)
 		for _, name := range classNames(max(pop.laws[i].classes, 2)) {
 			e.intern(name)
 		}
@@ -326,7 +326,7 @@ func (e *exact) outcomes(x *release.Exposure, wants []release.Value) {
 		}
 		heap.Push(&e.pending, release.Feedback{
 			Exposure: x.ID, Unit: x.Unit, Exposed: x.Time, Time: x.Time + int64(l.delay), Model: x.Model, Release: 1, Stratum: x.Stratum,
-			Bin: x.Bin, Epoch: x.Epoch, Arm: x.Arm, Kind: x.Kind, Name: e.names[e.o.Model.MetricFeedback(i)], Value: wants[i],
+			Bin: x.Bin, Epoch: x.Epoch, Arm: x.Arm, Kind: x.Kind, Name: e.names[l.feedback], Value: wants[i],
 		})
 	}
 }

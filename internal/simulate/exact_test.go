@@ -183,7 +183,7 @@ func TestSampledLikeExact(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for k, src := range []source{newSampled(&o, pop, newChance(2, i)), slow} {
+		for k, src := range []source{newSampled(&o, pop, newChance(2, i), newMemory()), slow} {
 			for name, x := range drive(t, &o, src) {
 				all[k][name] = append(all[k][name], x)
 			}

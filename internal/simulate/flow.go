@@ -54,7 +54,7 @@ func newFlow(s *sampled, st *stratum, i int) *flow {
 	f.median = s.o.base(*f.law.metric).Mean
 	for a := range f.v {
 		f.v[a] = &st.v.Arms[a].Metrics[i]
-		f.v[a].N, f.v[a].Y = make([]float64, release.Bins), make([]float64, release.Bins)
+		f.v[a].N, f.v[a].Y = s.mem.bins(), s.mem.bins()
 	}
 	if f.law.metric.Kind == release.MetricEvent {
 		f.startUnits(s, st, 0)
@@ -86,10 +86,10 @@ func (f *flow) freeze(s *sampled, st *stratum) {
 			f.v[a].OverMargin = make([][]float64, n)
 			for _, l := range f.limit[a] {
 				if l.over >= 0 {
-					f.v[a].Over[l.over] = make([]float64, release.Bins)
+					f.v[a].Over[l.over] = s.mem.bins()
 				}
 				if l.margin >= 0 {
-					f.v[a].OverMargin[l.margin] = make([]float64, release.Bins)
+					f.v[a].OverMargin[l.margin] = s.mem.bins()
 				}
 			}
 		}
@@ -166,8 +166,8 @@ func (st *stratum) version(u int32) uint8 {
 func (f *flow) startUnits(s *sampled, st *stratum, since float64) {
 	n := s.o.Users
 	f.units = &unitFlow{
-		first: make([]float64, n), event: make([]float64, n), since: since, delay: f.law.window,
-		open: make([]int32, n), waiting: make([]int32, n),
+		first: s.mem.floats.take(n), event: s.mem.floats.take(n), since: since, delay: f.law.window,
+		open: s.mem.ints.take(n), waiting: s.mem.ints.take(n),
 	}
 	if f.law.lag > 0 {
 		f.units.delay = 2 * f.law.window // the record's last exposure has a window of its own
@@ -239,12 +239,14 @@ func (f *flow) piece(s *sampled, st *stratum, b float64) {
 // outcomes draws the 0/1 outcomes of one piece. A unit's events are left out of its bin's rate until the first of them.
 func (f *flow) outcomes(s *sampled, st *stratum, dt, b float64) {
 	for arm := range f.cells {
-		for y, row := range f.cells[arm] {
-			for bin, rate := range row {
-				if n := s.c.poisson(rate * dt); n > 0 {
-					f.add(uint8(arm), bin, y, n)
-				}
-			}
+		v := f.v[arm]
+		s.c.counts(f.cells[arm][0], dt, v.N)
+		drawn := s.mem.drawn
+		clear(drawn)
+		if n := s.c.counts(f.cells[arm][1], dt, drawn); n > 0 {
+			addRow(v.N, drawn)
+			addRow(v.Y, drawn)
+			v.SumSq += n
 		}
 	}
 	if f.units == nil {

@@ -47,7 +47,7 @@ type pairEdge struct {
 
 // openPairs prepares the pairs of a mirrored stratum: agree metrics are scored once the outcome is told, the others at once.
 func (s *sampled) openPairs(st *stratum) {
-	st.mirrored = make([]bool, s.o.Users)
+	st.mirrored = s.mem.flags.take(s.o.Users)
 	rate := 0.0
 	for u := range st.mirrored {
 		if s.who.mirror[u] < st.mirror.Fraction() {
@@ -81,33 +81,24 @@ func (s *sampled) openPairs(st *stratum) {
 
 func newPairMetric(s *sampled, st *stratum, i int) *pairMetric {
 	p := &pairMetric{law: &s.pop.laws[i], index: i, v: &st.v.Pairs.Metrics[i]}
-	p.v.N, p.v.D = make([]float64, release.Bins), make([]float64, release.Bins)
+	p.v.N, p.v.D = s.mem.bins(), s.mem.bins()
 	p.rebuild(s, st, st.from)
 	return p
 }
 
-func rowsOf(n int) []cellRow {
-	buf := make([]float64, n*release.Bins)
-	out := make([]cellRow, n)
-	for i := range out {
-		out[i] = buf[i*release.Bins : (i+1)*release.Bins]
-	}
-	return out
-}
-
 // rebuild adds up the rates of the mirrored users.
 func (p *pairMetric) rebuild(s *sampled, st *stratum, from float64) {
-	r := rowsOf(3)
+	r := s.mem.rows(3)
 	p.same, p.up, p.down, p.both = r[0], r[1], r[2], 0
 	if p.law.metric.Kind == release.MetricCategory {
-		p.shares = [2][]cellRow{rowsOf(p.law.classes), rowsOf(p.law.classes)}
+		p.shares = [2][]cellRow{s.mem.rows(p.law.classes), s.mem.rows(p.law.classes)}
 	}
 	if p.law.metric.Kind == release.MetricMean {
-		p.diff = moments{make([]float64, release.Bins), make([]float64, release.Bins)}
-		p.live = make([]float64, release.Bins)
+		p.diff = moments{s.mem.bins(), s.mem.bins()}
+		p.live = s.mem.bins()
 	}
 	for i := range p.edges {
-		e := rowsOf(2)
+		e := s.mem.rows(2)
 		p.edges[i].up, p.edges[i].down = e[0], e[1]
 	}
 	for u := range int32(s.o.Users) {
@@ -162,7 +153,7 @@ func (p *pairMetric) addUser(s *sampled, u int32) {
 
 // startUnits draws each unit's first discordant pair from a time on (R8).
 func (p *pairMetric) startUnits(s *sampled, st *stratum, from float64) {
-	p.clash, p.odds = make([]float64, s.o.Users), make([]float64, s.o.Users)
+	p.clash, p.odds = s.mem.floats.take(s.o.Users), s.mem.floats.take(s.o.Users)
 	p.unhurt = p.unhurt[:0]
 	for u := range int32(s.o.Users) {
 		if !st.mirrored[u] || s.paired[p.index][u] {
@@ -217,18 +208,27 @@ func (p *pairMetric) piece(s *sampled, st *stratum, dt, b float64) {
 }
 
 func (p *pairMetric) differences(s *sampled, dt float64) {
-	var n, up, down float64
-	for bin := range release.Bins {
-		same, u, d := s.c.poisson(p.same[bin]*dt), s.c.poisson(p.up[bin]*dt), s.c.poisson(p.down[bin]*dt)
-		p.v.N[bin] += same + u + d
-		p.v.D[bin] += u - d
-		n, up, down = n+same, up+u, down+d
+	d := s.mem.drawn
+	draw := func(rates cellRow, to []float64, sign float64) float64 {
+		clear(d)
+		n := s.c.counts(rates, dt, d)
+		if n > 0 {
+			for bin, x := range d {
+				to[bin] += sign * x
+			}
+		}
+		return n
 	}
+	n := s.c.counts(p.same, dt, p.v.N)
+	up := draw(p.up, p.v.D, +1)
+	addRow(p.v.N, d)
+	down := draw(p.down, p.v.D, -1)
+	addRow(p.v.N, d)
+	n += up + down
 	for i := range p.edges {
 		e := &p.edges[i]
-		for bin := range release.Bins {
-			e.row[bin] += s.c.poisson(e.up[bin]*dt) - s.c.poisson(e.down[bin]*dt)
-		}
+		draw(e.up, e.row, +1)
+		draw(e.down, e.row, -1)
 	}
 	if p.law.isBinary() {
 		both := math.Min(n, s.c.poisson(p.both*dt))
@@ -246,16 +246,16 @@ func (p *pairMetric) categories(s *sampled, dt float64) {
 	if p.v.Live == nil {
 		p.v.Live, p.v.Cand = make([][]float64, p.law.classes+1), make([][]float64, p.law.classes+1)
 		for j := range p.law.classes {
-			p.v.Live[j], p.v.Cand[j] = make([]float64, release.Bins), make([]float64, release.Bins)
+			p.v.Live[j], p.v.Cand[j] = s.mem.bins(), s.mem.bins()
 		}
 	}
 	for j := range p.law.classes {
-		for bin := range release.Bins {
-			n := s.c.poisson(p.shares[0][j][bin] * dt)
-			p.v.Live[j][bin] += n
-			p.v.N[bin] += n
-			p.v.Cand[j][bin] += s.c.poisson(p.shares[1][j][bin] * dt)
-		}
+		drawn := s.mem.drawn
+		clear(drawn)
+		s.c.counts(p.shares[0][j], dt, drawn)
+		addRow(p.v.Live[j], drawn)
+		addRow(p.v.N, drawn)
+		s.c.counts(p.shares[1][j], dt, p.v.Cand[j])
 	}
 }
 
@@ -289,26 +289,26 @@ func (f *pairFlow) mark(s *sampled, st *stratum) {
 		}
 		p.base = &b
 		*p.v = tally.PairMetricView{
-			N: make([]float64, release.Bins), D: make([]float64, release.Bins),
+			N: s.mem.bins(), D: s.mem.bins(),
 			LiveOnly: p.v.LiveOnly, CandOnly: p.v.CandOnly,
 		}
 		if latency {
-			p.freeze(b.Thresholds)
+			p.freeze(s, b.Thresholds)
 		}
 		p.rebuild(s, st, f.front)
 	}
 }
 
 // freeze takes over the thresholds; "no worse" is only asked at the declared quantile.
-func (p *pairMetric) freeze(thresholds []release.Threshold) {
+func (p *pairMetric) freeze(s *sampled, thresholds []release.Threshold) {
 	p.v.Over, p.v.OverMargin = make([][]float64, len(thresholds)), make([][]float64, len(thresholds))
 	p.edges, p.tails = p.edges[:0], false
 	for i, t := range thresholds {
 		x, y := p.law.standard(0, t.X), p.law.standard(1, t.Tolerate)
-		p.v.Over[i] = make([]float64, release.Bins)
+		p.v.Over[i] = s.mem.bins()
 		p.edges = append(p.edges, pairEdge{x: x, y: y, row: p.v.Over[i]})
 		if t.Quantile == declared(p.law.metric) {
-			p.v.OverMargin[i] = make([]float64, release.Bins)
+			p.v.OverMargin[i] = s.mem.bins()
 			p.edges = append(p.edges, pairEdge{x: x, y: p.law.standard(1, t.Margin), row: p.v.OverMargin[i]})
 		}
 		if t.Quantile >= tailQuantile && !p.tails {

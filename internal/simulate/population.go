@@ -46,14 +46,15 @@ const populationSeed = 0x9fb21c651e98df25
 
 // law is how one metric behaves for each profile of a user, under live (0) and the candidate (1).
 type law struct {
-	metric *release.Metric
-	source release.SourceSpec
-	signal int
-	window float64 // ms: R3's, and how long an outcome is waited for
-	lag    float64 // ms after which an exposure enters the sums (R7)
-	told   float64 // share of exposures that have an observation
-	agree  bool
-	delay  float64 // ms until an outcome is told
+	metric   *release.Metric
+	source   release.SourceSpec
+	signal   int
+	feedback string  // its name; "" if it reads none
+	window   float64 // ms: R3's, and how long an outcome is waited for
+	lag      float64 // ms after which an exposure enters the sums (R7)
+	told     float64 // share of exposures that have an observation
+	agree    bool
+	delay    float64 // ms until an outcome is told
 
 	p, incident   [2][]float64 // event, proportion: the chance of a 1
 	mu            []float64    // latency: mean of ln(µs)
@@ -65,7 +66,7 @@ type law struct {
 }
 
 func newLaw(o *Options, m *release.Metric, r release.Reading, c chance) law {
-	l := law{metric: m, source: r.Source, signal: r.Signal, told: 1, agree: r.Source.Kind == release.SourceAgree, factor: 1}
+	l := law{metric: m, source: r.Source, signal: r.Signal, feedback: r.Feedback, told: 1, agree: r.Source.Kind == release.SourceAgree, factor: 1}
 	l.window = float64(m.Window) / 1e6
 	if l.window <= 0 {
 		l.window = float64(release.DefaultWindow) / 1e6

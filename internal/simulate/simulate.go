@@ -47,13 +47,14 @@ func play(ctx context.Context, scenes []scene, runs, workers int, progress func(
 	var wg sync.WaitGroup
 	for range min(workers, len(finished)) {
 		wg.Go(func() {
+			mem := newMemory()
 			for {
 				task := int(next.Add(1)) - 1
 				if task >= len(finished) || ctx.Err() != nil {
 					return
 				}
 				s, i := task%len(scenes), task/len(scenes)
-				one, err := simulateOne(ctx, scenes[s], uint64(i))
+				one, err := simulateOne(ctx, scenes[s], uint64(i), mem)
 				switch {
 				case err != nil && ctx.Err() != nil:
 					return
@@ -100,7 +101,7 @@ func cut(outcomes [][]outcome, err error) bool {
 }
 
 // simulateOne is run i of a scene: the same whoever does it.
-func simulateOne(ctx context.Context, s scene, i uint64) (outcome, error) {
+func simulateOne(ctx context.Context, s scene, i uint64, mem *memory) (outcome, error) {
 	c := newChance(s.o.Seed, i+1)
 	r := run{o: s.o}
 	if s.o.Exact {
@@ -110,7 +111,7 @@ func simulateOne(ctx context.Context, s scene, i uint64) (outcome, error) {
 		}
 		r.src = src
 	} else {
-		r.src = newSampled(s.o, s.pop, c)
+		r.src = newSampled(s.o, s.pop, c, mem)
 	}
 	return r.do(ctx)
 }

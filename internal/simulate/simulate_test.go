@@ -129,7 +129,7 @@ func TestIdle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := run{o: &o, src: newSampled(&o, newPopulation(&o), newChance(1, 1))}
+		r := run{o: &o, src: newSampled(&o, newPopulation(&o), newChance(1, 1), newMemory())}
 		if r.s, _, err = rollout.Begin(rollout.Params{
 			Model: *o.Model, Number: 1, Live: "v1", Candidate: "v2", Salt: "x", By: "me", Role: "operator", Reason: "test", Now: epoch,
 		}); err != nil {
@@ -274,25 +274,46 @@ func TestChance(t *testing.T) {
 			t.Errorf("%s: mean %g, variance %g; want %g, %g", name, m, sd*sd, mean, variance)
 		}
 	}
-	for _, mean := range []float64{0.01, 0.7, 5, 9.99, 10, 29, 30, 64, 1000} {
+	for _, mean := range []float64{0.01, 0.7, 5, 5.99, 6, 8, 30, 64, 1000} {
 		check("poisson", func() float64 { return c.poisson(mean) }, mean, mean)
 	}
 	for _, shape := range []float64{0.3, 1, 7} {
 		check("gamma", func() float64 { return c.gamma(shape) }, shape, shape)
 	}
-	// The distribution function of the corrected normal at mean 30, against the exact one.
-	var below [61]float64
-	for range n {
-		if k := int(c.poisson(30)); k < len(below) {
-			below[k]++
+	// The distribution function, against the exact one: of inversion, of the corrected normal, and of the walk along a row.
+	row := make([]float64, 1)
+	for _, mean := range []float64{5.9, 6, 30} {
+		for name, draw := range map[string]func() float64{
+			"poisson": func() float64 { return c.poisson(mean) },
+			"counts":  func() float64 { clear(row); return c.counts([]float64{mean / 7}, 7, row) },
+		} {
+			var below [61]float64
+			for range n {
+				if k := int(draw()); k < len(below) {
+					below[k]++
+				}
+			}
+			p, exact, drawn := math.Exp(-mean), 0.0, 0.0
+			for k := range below {
+				exact, drawn = exact+p, drawn+below[k]/n
+				p *= mean / float64(k+1)
+				if math.Abs(exact-drawn) > 0.012 {
+					t.Errorf("P(%s of %g <= %d) = %.4f, drawn %.4f", name, mean, k, exact, drawn)
+				}
+			}
 		}
 	}
-	p, exact, drawn := math.Exp(-30), 0.0, 0.0
-	for k := range below {
-		exact, drawn = exact+p, drawn+below[k]/n
-		p *= 30 / float64(k+1)
-		if math.Abs(exact-drawn) > 0.012 {
-			t.Errorf("P(poisson(30) <= %d) = %.4f, drawn %.4f", k, exact, drawn)
+	rates := []float64{0, 0.5, 3, 0.01, 9, 2}
+	sums, total := make([]float64, len(rates)), 0.0
+	for range n {
+		total += c.counts(rates, 2, sums)
+	}
+	if s := sum(sums); s != total {
+		t.Errorf("rows add up to %g, counts says %g", s, total)
+	}
+	for i, r := range rates {
+		if mean := sums[i] / n; math.Abs(mean-2*r) > 5*math.Sqrt(2*r/n) {
+			t.Errorf("bin %d of rate %g has %g on average", i, 2*r, mean)
 		}
 	}
 	check("beta", func() float64 { return c.beta(0.2, 9) }, 0.2, 0.2*0.8/10)

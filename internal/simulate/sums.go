@@ -57,6 +57,7 @@ type sampled struct {
 	marked   float64
 	strata   []*stratum
 	v        tally.View
+	mem      *memory
 	latest   [][]uint8 // by metric and user: epoch of the latest counted event plus one (R1)
 	paired   [][]bool  // by metric and user: the first discordant pair was counted (R8)
 	unseen   []int32   // users without any exposure yet, and when they have it
@@ -82,8 +83,9 @@ type stratum struct {
 	v        *tally.StratumView
 }
 
-func newSampled(o *Options, pop *population, c chance) *sampled {
-	s := &sampled{o: o, pop: pop, c: c, who: newPeople(o.Users, c), marked: math.Inf(1), incident: [2]float64{math.Inf(1), math.Inf(1)}}
+func newSampled(o *Options, pop *population, c chance, mem *memory) *sampled {
+	mem.reset()
+	s := &sampled{o: o, pop: pop, c: c, mem: mem, who: newPeople(o.Users, c), marked: math.Inf(1), incident: [2]float64{math.Inf(1), math.Inf(1)}}
 	if i := o.Incident; i != nil {
 		at := float64(i.At) / 1e6
 		s.incident = [2]float64{at, at + float64(i.For)/1e6}
@@ -91,15 +93,15 @@ func newSampled(o *Options, pop *population, c chance) *sampled {
 	told, first := 0.0, math.Inf(1)
 	for i := range pop.laws {
 		l := &pop.laws[i]
-		s.latest = append(s.latest, make([]uint8, o.Users))
-		s.paired = append(s.paired, make([]bool, o.Users))
+		s.latest = append(s.latest, mem.bytes.take(o.Users))
+		s.paired = append(s.paired, mem.flags.take(o.Users))
 		if l.lag > 0 && l.told > 0 && l.lag < first {
 			told, first = l.told, l.lag
 		}
 		s.v.Categories = append(s.v.Categories, classNames(l.classes))
 	}
-	s.seenAt, s.toldAt = make([]float64, o.Users), make([]float64, o.Users)
-	s.unseen, s.untold = make([]int32, 0, o.Users), make([]int32, 0, o.Users)
+	s.seenAt, s.toldAt = mem.floats.take(o.Users), mem.floats.take(o.Users)
+	s.unseen, s.untold = mem.ints.take(o.Users)[:0], mem.ints.take(o.Users)[:0]
 	for i, r := range pop.rates {
 		s.seenAt[i] = c.wait(r)
 		s.unseen = append(s.unseen, int32(i))
@@ -133,7 +135,7 @@ func suffix(i int) string {
 }
 
 func (s *sampled) open(at served) {
-	st := &stratum{served: at, from: s.now, front: s.now, to: math.Inf(1), arm: make([]uint8, s.o.Users)}
+	st := &stratum{served: at, from: s.now, front: s.now, to: math.Inf(1), arm: s.mem.bytes.take(s.o.Users)}
 	if n := len(s.strata); n > 0 {
 		s.strata[n-1].to, s.strata[n-1].next = s.now, st
 	}
@@ -141,8 +143,8 @@ func (s *sampled) open(at served) {
 	for a := range st.v.Arms {
 		st.v.Arms[a].Metrics = make([]tally.MetricView, len(s.pop.laws))
 	}
-	st.metAt = make([]float64, s.o.Users)
-	st.unmet = make([]int32, s.o.Users)
+	st.metAt = s.mem.floats.take(s.o.Users)
+	st.unmet = s.mem.ints.take(s.o.Users)
 	for i := range st.arm {
 		st.arm[i] = at.armOf(s.who.hash[i])
 		st.rate[st.arm[i]] += s.pop.rates[i]
