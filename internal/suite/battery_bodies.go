@@ -131,7 +131,7 @@ func (b *battery) header(name, value string) message {
 func (b *battery) truncated() (out []attempt) {
 	n := len(b.sample.body)
 	for _, cut := range []int{1, n / 3, n / 2, n - 1} {
-		if cut > 0 && cut < n && !json.Valid(b.sample.body[:cut]) {
+		if cut > 0 && cut < n && (!b.shaped || !json.Valid(b.sample.body[:cut])) {
 			out = append(out, attempt{what: fmt.Sprintf("the first %d of %d bytes", cut, n), m: b.with(b.sample.body[:cut]), refuse: b.shaped})
 		}
 	}

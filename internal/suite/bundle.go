@@ -52,6 +52,11 @@ func bundleFS(folder fs.FS, name, shown string) (string, error) {
 	if err := faults.Err(); err != nil {
 		return "", err
 	}
+	return s.bundled(name, shown)
+}
+
+// bundled is the suite with its data files as one text.
+func (s *Suite) bundled(name, shown string) (string, error) {
 	b := bundle{APIVersion: release.APIVersion, Kind: kindBundle, Name: name, Suite: string(s.source)}
 	for p, data := range s.files {
 		if utf8.Valid(data) {

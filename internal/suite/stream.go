@@ -20,9 +20,9 @@ type flow struct {
 	fault  string // the stream is no whole answer
 }
 
-// perToken is the time per token after the first; false if there are none.
+// perToken is the time per token after the first; false if there are none. It is 0 when all came at once.
 func (f *flow) perToken() (time.Duration, bool) {
-	if f.tokens < 2 || !f.last.After(f.first) {
+	if f.tokens < 2 || f.last.IsZero() {
 		return 0, false
 	}
 	return f.last.Sub(f.first) / time.Duration(f.tokens-1), true
