@@ -48,6 +48,7 @@ func (t *Tally) setBaseline(b *release.Baseline) {
 		case release.MetricLatency:
 			t.limits[i] = mb.Thresholds
 			t.tail[i] = slices.IndexFunc(mb.Thresholds, func(x release.Threshold) bool { return x.Quantile >= tailQuantile })
+			t.asked[i] = slices.IndexFunc(mb.Thresholds, func(x release.Threshold) bool { return x.Quantile == m.quantile })
 			if t.tail[i] >= 0 && m.event >= 0 {
 				t.since[i] = 0
 			}
@@ -75,9 +76,12 @@ func (t *Tally) restart(i int) {
 				sums.hist = nil
 			}
 		}
+		if changed {
+			s.clearSegments(i)
+		}
 		if changed && s.pairs != nil {
 			p := &s.pairs.metrics[i]
-			*p = pairMetricSums{liveOnly: p.liveOnly, candOnly: p.candOnly}
+			*p = pairMetricSums{liveOnly: p.liveOnly, candOnly: p.candOnly, liveHist: p.liveHist, candHist: p.candHist}
 		}
 	}
 }

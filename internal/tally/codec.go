@@ -11,11 +11,12 @@ import (
 )
 
 // A snapshot is everything that a tally knows, in one canonical form: equal states have equal bytes,
-// whatever way led to them. Layout of version 1, in order: version, what it counts (fingerprint of the
+// whatever way led to them. Layout of version 2, in order: version, what it counts (fingerprint of the
 // metrics, model, release, arms, partition), position and clock, counters, producers, baseline,
 // dictionaries, segments, strata, units with their open records, what waits. Unsigned and signed
-// numbers are LEB128, hashes and sums 8 bytes little-endian, lists have their length in front.
-const codecVersion = 1
+// numbers are LEB128, hashes and sums 8 bytes little-endian, lists have their length in front. Version 1 kept segments
+// without strata, which can't be taken apart again: it is refused, and whoever holds the log folds it anew.
+const codecVersion = 2
 
 // Bounds of what a snapshot may claim.
 const (
@@ -47,7 +48,7 @@ func (t *Tally) AppendBinary(dst []byte) ([]byte, error) {
 		w.texts(t.dicts[i].names)
 	}
 	for i := range t.segments {
-		w.segment(&t.segments[i])
+		w.texts(t.segments[i].names)
 	}
 	w.len(len(t.strata))
 	for _, s := range t.strata {
@@ -84,7 +85,7 @@ func (t *Tally) UnmarshalBinary(data []byte) error {
 	}
 	t.readDicts(&r)
 	for i := range t.segments {
-		t.readSegment(&r, &t.segments[i])
+		t.segments[i] = growingDictionary(&r, r.texts(maxSegValues), maxSegValues)
 	}
 	t.readStrata(&r)
 	t.readUnits(&r)
@@ -237,34 +238,52 @@ func (r *reader) texts(most int) []string {
 	return names
 }
 
-func (w *writer) segment(g *segmentSums) {
-	w.texts(g.dict.names)
-	for _, arms := range g.rows {
-		w.bool(arms != nil)
-		for a := range arms {
-			w.uint(arms[a].exposures)
-			for m := range arms[a].n {
-				w.uint(arms[a].n[m])
-				w.float(arms[a].y[m])
+func (w *writer) segments(all []segmentRows) {
+	w.bool(all != nil)
+	for _, rows := range all {
+		w.bool(rows != nil)
+		for _, arms := range rows {
+			w.bool(arms != nil)
+			for a := range arms {
+				r := &arms[a]
+				w.uint(r.exposures)
+				for m := range r.n {
+					w.uint(r.n[m])
+					if r.n[m] > 0 {
+						w.float(r.y[m])
+						w.float(r.q[m])
+					}
+				}
 			}
 		}
 	}
 }
 
-func (t *Tally) readSegment(r *reader, g *segmentSums) {
-	names := r.texts(maxSegValues)
-	*g = newSegmentSums(t.cfg.Arms)
-	g.dict = growingDictionary(r, names, maxSegValues)
-	for v := range g.rows {
+func (t *Tally) readSegments(r *reader) []segmentRows {
+	if !r.bool() || len(t.segments) == 0 {
+		return nil
+	}
+	all := make([]segmentRows, len(t.segments))
+	for i := range all {
 		if !r.bool() {
 			continue
 		}
-		for a := range t.cfg.Arms {
-			x := g.row(v, uint8(a), len(t.prog.metrics))
-			x.exposures = r.uint()
-			for m := range x.n {
-				x.n[m], x.y[m] = r.uint(), r.float()
+		all[i] = make(segmentRows, t.segments[i].rows())
+		for v := range all[i] {
+			if !r.bool() {
+				continue
+			}
+			all[i][v] = newSegmentRows(t.cfg.Arms, len(t.prog.metrics))
+			for a := range all[i][v] {
+				x := &all[i][v][a]
+				x.exposures = r.uint()
+				for m := range x.n {
+					if x.n[m] = r.uint(); x.n[m] > 0 {
+						x.y[m], x.q[m] = r.float(), r.float()
+					}
+				}
 			}
 		}
 	}
+	return all
 }

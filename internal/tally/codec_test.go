@@ -2,6 +2,8 @@ package tally
 
 import (
 	"bytes"
+	"runtime"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -184,4 +186,73 @@ func FuzzSnapshot(f *testing.F) {
 			t.Fatal("a restored tally has other bytes")
 		}
 	})
+}
+
+// TestSnapshotOfAnotherVersion: the first version kept segments without strata; it is refused with what to do.
+func TestSnapshotOfAnotherVersion(t *testing.T) {
+	data := snapshot(t, mustNew(t, testConfig(2)))
+	data[0] = 1
+	err := mustNew(t, testConfig(2)).UnmarshalBinary(data)
+	if release.KindOf(err) != release.KindInvalid || !strings.Contains(err.Error(), "version 1") {
+		t.Errorf("%v, want an invalid error that names the version", err)
+	}
+}
+
+// TestSegmentsAddUpOverServingStrata: the view's totals leave the pairs of shadow strata out.
+func TestSegmentsAddUpOverServingStrata(t *testing.T) {
+	tl := mustNew(t, testConfig(2))
+	b := release.Batch{Producer: "g", Incarnation: 1, Seq: 1, Dict: []string{"old", "young"}}
+	add := func(stratum uint16, kind release.ExposureKind, arm uint8, age uint32, flags uint16, id uint64) {
+		e := release.Exposure{
+			ID: id, Unit: 9 + id, Time: 1000, Model: testKey, Release: testNumber, Stratum: stratum, Kind: kind, Arm: arm,
+			Bin: 2 * partBins, N: testSignals, Flags: flags,
+		}
+		e.Values[sigAge] = release.Value{Kind: release.ValueCategory, Cat: age}
+		e.Values[sigShort] = release.Value{Kind: release.ValueNumber, Num: float64(age)}
+		b.Exposures = append(b.Exposures, e)
+	}
+	add(1, release.ExposureWouldBe, 1, 0, release.FlagMirrored, 1)
+	add(1, release.ExposureCopy, 1, 0, 0, 1)
+	add(1, release.ExposureWouldBe, 0, 1, 0, 2) // not mirrored: no pair, nothing to show
+	add(2, release.ExposureServe, 0, 0, 0, 3)
+	add(2, release.ExposureServe, 1, 1, 0, 4)
+	add(3, release.ExposureServe, 1, 1, 0, 5)
+	if err := tl.Fold(1, &b); err != nil {
+		t.Fatal(err)
+	}
+	v := tl.View()
+	if got := v.Strata[0].Segments; len(got) != 1 || got[0].Value != "old" || got[0].Arms[0].Exposures != 1 || got[0].Arms[1].Exposures != 1 {
+		t.Errorf("pairs by segment: %+v", got)
+	}
+	if len(v.Segments) != 2 || v.Segments[0].Value != "old" || v.Segments[1].Value != "young" {
+		t.Fatalf("segments %+v", v.Segments)
+	}
+	old, young := v.Segments[0].Arms, v.Segments[1].Arms
+	if old[0].Exposures != 1 || old[1].Exposures != 0 || young[1].Exposures != 2 || young[1].N[4] != 2 || young[1].Y[4] != 2 {
+		t.Errorf("old %+v, young %+v", old, young)
+	}
+}
+
+// TestSizeAtTheCap holds the encoded size of a tally of ten metrics in six strata with a full unit set, over all partitions. What
+// it takes in memory, and with a full set of pending answers, is logged.
+func TestSizeAtTheCap(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		before := heapInUse()
+		tl := full(t, 4, held)
+		used := float64(heapInUse()-before) * release.Partitions / 1e6
+		encoded := float64(len(snapshot(t, tl))) * release.Partitions / 1e6
+		t.Logf("%d units, %d pending: encoded %.1f MB, in memory %.1f MB", tl.units.len(), tl.held.len(), encoded, used)
+		if !held && encoded > 8 {
+			t.Errorf("encoded %.1f MB, promised 8", encoded)
+		}
+		runtime.KeepAlive(tl)
+	}
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -22,6 +22,7 @@ func (w *writer) stratum(s *stratum) {
 			w.metric(&x.metrics[m])
 		}
 	}
+	w.segments(s.segments)
 	w.bool(s.pairs != nil)
 	if s.pairs == nil {
 		return
@@ -44,6 +45,7 @@ func (w *writer) metric(m *metricSums) {
 	}
 	w.rows(m.over)
 	w.rows(m.overMargin)
+	w.counts(&m.overLive)
 	w.rows(m.cats)
 	w.hist(m.hist)
 }
@@ -58,6 +60,9 @@ func (w *writer) pair(p *pairMetricSums) {
 	w.uint(p.candOnly)
 	w.diffs(p.over)
 	w.diffs(p.overMargin)
+	w.diff(p.overLive)
+	w.hist(p.liveHist)
+	w.hist(p.candHist)
 	w.rows(p.liveCats)
 	w.rows(p.candCats)
 }
@@ -76,6 +81,7 @@ func (t *Tally) readStrata(r *reader) {
 				t.readMetric(r, m, &x.metrics[m])
 			}
 		}
+		s.segments = t.readSegments(r)
 		if r.bool() {
 			p := s.pair(len(t.prog.metrics))
 			p.complete, p.scored = r.uint(), r.uint()
@@ -111,6 +117,7 @@ func (t *Tally) readMetric(r *reader, i int, m *metricSums) {
 		*n = r.uint()
 	}
 	m.over, m.overMargin = r.rows(len(t.limits[i])), r.rows(len(t.limits[i]))
+	m.overLive = r.counts()
 	m.cats = r.rows(t.rowsOf(i))
 	buckets := LatencyBuckets
 	if t.prog.metrics[i].kind == release.MetricMean {
@@ -129,6 +136,8 @@ func (t *Tally) readPair(r *reader, i int, p *pairMetricSums) {
 	}
 	p.liveOnly, p.candOnly = r.uint(), r.uint()
 	p.over, p.overMargin = r.diffs(len(t.limits[i])), r.diffs(len(t.limits[i]))
+	p.overLive = r.diff()
+	p.liveHist, p.candHist = r.hist(LatencyBuckets), r.hist(LatencyBuckets)
 	p.liveCats, p.candCats = r.rows(t.rowsOf(i)), r.rows(t.rowsOf(i))
 }
 
@@ -322,7 +331,7 @@ func (w *waiting) restore(e entry) uint32 {
 func (t *Tally) segsFit(segs uint64) bool {
 	for i := range maxSegments {
 		v := int(segs >> (8 * i) & 0xff)
-		if v > 0 && (i >= len(t.segments) || v > t.segments[i].dict.rows()) {
+		if v > 0 && (i >= len(t.segments) || v > t.segments[i].rows()) {
 			return false
 		}
 	}

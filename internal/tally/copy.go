@@ -4,9 +4,10 @@ import "slices"
 
 // copyTo makes dst equal to s, reusing dst's memory.
 func (s *stratum) copyTo(dst *stratum) {
-	arms, pairs := dst.arms, dst.pairs
+	arms, pairs, segments := dst.arms, dst.pairs, dst.segments
 	*dst = *s
 	dst.arms, dst.pairs = resize(arms, len(s.arms)), nil
+	dst.segments = copySegments(segments, s.segments)
 	for i := range s.arms {
 		from, to := &s.arms[i], &dst.arms[i]
 		metrics := resize(to.metrics, len(from.metrics))
@@ -37,6 +38,7 @@ func (m *metricSums) copyTo(dst *metricSums) {
 	dst.y = reuse(old.y, m.y)
 	dst.over = copyRows(old.over, m.over)
 	dst.overMargin = copyRows(old.overMargin, m.overMargin)
+	dst.overLive = m.overLive.copyInto(old.overLive)
 	dst.cats = copyRows(old.cats, m.cats)
 	dst.hist = m.hist.copyInto(old.hist)
 }
@@ -48,6 +50,9 @@ func (p *pairMetricSums) copyTo(dst *pairMetricSums) {
 	dst.d = reuse(old.d, p.d)
 	dst.over = copyDiffs(old.over, p.over)
 	dst.overMargin = copyDiffs(old.overMargin, p.overMargin)
+	dst.overLive = reuse(old.overLive, p.overLive)
+	dst.liveHist = p.liveHist.copyInto(old.liveHist)
+	dst.candHist = p.candHist.copyInto(old.candHist)
 	dst.liveCats = copyRows(old.liveCats, p.liveCats)
 	dst.candCats = copyRows(old.candCats, p.candCats)
 }
@@ -107,18 +112,4 @@ func (h *hist) copyInto(old *hist) *hist {
 		}
 	}
 	return old
-}
-
-func (g *segmentSums) clone() segmentSums {
-	c := segmentSums{dict: dictionary{names: g.dict.names, most: g.dict.most}, arms: g.arms, rows: make([][]segmentRow, len(g.rows))}
-	for v, arms := range g.rows {
-		if arms == nil {
-			continue
-		}
-		c.rows[v] = make([]segmentRow, len(arms))
-		for a := range arms {
-			c.rows[v][a] = segmentRow{exposures: arms[a].exposures, n: slices.Clone(arms[a].n), y: slices.Clone(arms[a].y)}
-		}
-	}
-	return c
 }

@@ -52,9 +52,11 @@ func (t *Tally) exposure(e *release.Exposure) {
 	} else {
 		at.unit = t.meet(s, a, e)
 	}
-	if len(t.segments) > 0 && e.Kind == release.ExposureServe {
-		at.segment, at.segs = true, t.segmentsOf(e)
-		t.countSegments(&at)
+	if len(t.segments) > 0 && (e.Kind == release.ExposureServe || e.Flags&release.FlagMirrored != 0) {
+		at.segs = t.segmentsOf(e)
+		if at.segment = e.Kind == release.ExposureServe; at.segment {
+			t.countSegments(&at, e.Arm)
+		}
 	}
 	if diverted(e) {
 		return
@@ -70,7 +72,7 @@ func (t *Tally) exposure(e *release.Exposure) {
 		}
 	}
 	if e.Flags&release.FlagMirrored != 0 {
-		t.half(s, e, bin, false)
+		t.half(&at, e, false)
 	}
 	if t.prog.needsAnswer {
 		t.hold(e, bin, at.segs)
@@ -196,7 +198,7 @@ func (t *Tally) observe(i int, at *place, y float64) {
 	}
 	sums.observe(at.bin, y)
 	if at.segment {
-		t.observeSegments(i, at, y)
+		t.observeSegments(i, at, at.arm, y, y*y)
 	}
 	if t.counting(i) {
 		t.event(i, at, sums, event)
@@ -214,6 +216,12 @@ func (t *Tally) observeLatency(i int, sums *metricSums, at *place, us uint32) bo
 	}
 	sums.hist.add(Bucket(us), 1)
 	limits := t.limits[i]
+	if k := t.asked[i]; k >= 0 && at.arm != 0 && us > limits[k].X {
+		if sums.overLive.lo == nil {
+			sums.overLive = newCounts(partBins)
+		}
+		sums.overLive.inc(at.bin)
+	}
 	for j := range limits {
 		x, margin := limits[j].Tolerate, limits[j].Margin
 		if at.arm == 0 {
@@ -241,7 +249,7 @@ func (t *Tally) observeCategory(i int, at *place, c int) {
 	sums.observe(at.bin, 0)
 	row(&sums.cats, c, t.dicts[t.prog.metrics[i].cat].rows()).inc(at.bin)
 	if at.segment {
-		t.observeSegments(i, at, 0)
+		t.observeSegments(i, at, at.arm, 0, 0)
 	}
 }
 

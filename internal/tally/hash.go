@@ -21,7 +21,7 @@ func (v *View) Hash() string {
 
 func (v *View) hashWith(strata [][32]byte) string {
 	d := newDigest()
-	d.text("sluice view 1")
+	d.text("sluice view 2")
 	d.int(uint64(v.LogTime))
 	d.bool(v.Baseline)
 	d.int(uint64(len(v.Categories)))
@@ -35,18 +35,6 @@ func (v *View) hashWith(strata [][32]byte) string {
 	for i := range strata {
 		d.flush()
 		d.h.Write(strata[i][:])
-	}
-	d.int(uint64(len(v.Segments)))
-	for i := range v.Segments {
-		s := &v.Segments[i]
-		d.text(s.Name)
-		d.text(s.Value)
-		d.int(uint64(len(s.Arms)))
-		for j := range s.Arms {
-			d.int(s.Arms[j].Exposures)
-			d.floats(s.Arms[j].N)
-			d.floats(s.Arms[j].Y)
-		}
 	}
 	sum := d.sum()
 	return hex.EncodeToString(sum[:])
@@ -67,6 +55,7 @@ func (s *StratumView) digest() [32]byte {
 			d.pair(&s.Pairs.Metrics[i])
 		}
 	}
+	d.segments(s.Segments)
 	return d.sum()
 }
 
@@ -135,10 +124,31 @@ func (d *digest) arm(a *ArmView) {
 		}
 		d.rows(m.Over)
 		d.rows(m.OverMargin)
+		d.floats(m.OverLive)
 		d.rows(m.Category)
-		d.int(uint64(len(m.Hist)))
-		for _, c := range m.Hist {
-			d.int(c)
+		d.counts(m.Hist)
+	}
+}
+
+func (d *digest) counts(cs []uint64) {
+	d.int(uint64(len(cs)))
+	for _, c := range cs {
+		d.int(c)
+	}
+}
+
+func (d *digest) segments(all []SegmentView) {
+	d.int(uint64(len(all)))
+	for i := range all {
+		s := &all[i]
+		d.text(s.Name)
+		d.text(s.Value)
+		d.int(uint64(len(s.Arms)))
+		for j := range s.Arms {
+			d.int(s.Arms[j].Exposures)
+			d.floats(s.Arms[j].N)
+			d.floats(s.Arms[j].Y)
+			d.floats(s.Arms[j].Q)
 		}
 	}
 }
@@ -153,6 +163,9 @@ func (d *digest) pair(p *PairMetricView) {
 	d.int(p.CandOnly)
 	d.rows(p.Over)
 	d.rows(p.OverMargin)
+	d.floats(p.OverLive)
+	d.counts(p.LiveHist)
+	d.counts(p.CandHist)
 	d.rows(p.Live)
 	d.rows(p.Cand)
 }

@@ -233,8 +233,8 @@ func (t *Tally) hold(x *release.Exposure, bin int, segs uint64) {
 	}
 	if x.Kind == release.ExposureServe {
 		e.flags |= isServed
-		e.segs = segs
 	}
+	e.segs = segs
 	t.keepAnswers(i, x, 1)
 	t.scorePair(i, &before)
 }

@@ -40,7 +40,7 @@ type part struct {
 	counters Counters
 	strata   []*stratum
 	dicts    []dictionary
-	segments []segmentSums
+	segments []segmentDict
 	limits   []int // thresholds by metric
 }
 
@@ -81,7 +81,7 @@ func (c *Cache) Add(t *Tally) {
 	}
 	p.segments = p.segments[:0]
 	for i := range t.segments {
-		p.segments = append(p.segments, t.segments[i].clone())
+		p.segments = append(p.segments, segmentDict{names: t.segments[i].names})
 	}
 }
 
@@ -119,7 +119,7 @@ func (c *Cache) View() (*View, string) {
 		v.Strata = append(v.Strata, m.view)
 		digests = append(digests, m.digest)
 	}
-	v.Segments = c.mergeSegments()
+	v.Segments = served(v.Strata)
 	return v, v.hashWith(digests)
 }
 
@@ -176,6 +176,7 @@ func (c *Cache) merge(id uint16, from *[release.Partitions]*stratum) StratumView
 			c.addPairs(&v, s.pairs, p)
 		}
 	}
+	v.Segments = c.segments(from)
 	if v.Pairs != nil && len(c.program.agrees) == 0 {
 		v.Pairs.Scored = v.Pairs.Complete // there is nothing to wait for
 	}
@@ -202,14 +203,21 @@ func (c *Cache) addArm(v *ArmView, a *armSums, p int) {
 		to.Event.With += m.with
 		to.Over = spreadRows(to.Over, m.over, p, c.parts[p].limits[i])
 		to.OverMargin = spreadRows(to.OverMargin, m.overMargin, p, c.parts[p].limits[i])
+		to.OverLive = spreadCounts(to.OverLive, &m.overLive, p)
 		to.Category = c.spreadCategories(to.Category, m.cats, p, i)
-		if m.hist != nil {
-			if to.Hist == nil {
-				to.Hist = make([]uint64, len(m.hist.pages)*pageLen)
-			}
-			m.hist.addTo(to.Hist)
-		}
+		to.Hist = addHist(to.Hist, m.hist)
 	}
+}
+
+func addHist(to []uint64, h *hist) []uint64 {
+	if h == nil {
+		return to
+	}
+	if to == nil {
+		to = make([]uint64, len(h.pages)*pageLen)
+	}
+	h.addTo(to)
+	return to
 }
 
 func (c *Cache) addPairs(v *StratumView, s *pairSums, p int) {
@@ -230,6 +238,13 @@ func (c *Cache) addPairs(v *StratumView, s *pairSums, p int) {
 		to.CandOnly += m.candOnly
 		to.Over = spreadDiffs(to.Over, m.over, p, c.parts[p].limits[i])
 		to.OverMargin = spreadDiffs(to.OverMargin, m.overMargin, p, c.parts[p].limits[i])
+		if m.overLive != nil {
+			row := bins(&to.OverLive, p)
+			for i, d := range m.overLive {
+				row[i] = float64(d)
+			}
+		}
+		to.LiveHist, to.CandHist = addHist(to.LiveHist, m.liveHist), addHist(to.CandHist, m.candHist)
 		to.Live = c.spreadCategories(to.Live, m.liveCats, p, i)
 		to.Cand = c.spreadCategories(to.Cand, m.candCats, p, i)
 	}
@@ -375,27 +390,67 @@ func (c *Cache) frequent(metric, at int, names []string) []string {
 	return names
 }
 
-func (c *Cache) mergeSegments() []SegmentView {
-	type key struct{ name, value string }
-	rows := map[key][]SegmentArm{}
-	for _, x := range c.parts {
-		if x == nil {
+type segmentKey struct{ name, value string }
+
+// segments merges one stratum's segments over the partitions, ascending by name and value.
+func (c *Cache) segments(from *[release.Partitions]*stratum) []SegmentView {
+	rows := map[segmentKey][]SegmentArm{}
+	for p, s := range from {
+		if s == nil {
 			continue
 		}
-		for i := range x.segments {
-			g := &x.segments[i]
-			for v, arms := range g.rows {
+		for i, values := range s.segments {
+			names := c.parts[p].segments[i].names
+			for v, arms := range values {
 				if arms == nil {
 					continue
 				}
-				k := key{c.program.segments[i].name, Other}
-				if v < len(g.dict.names) {
-					k.value = g.dict.names[v]
+				k := segmentKey{c.program.segments[i].name, Other}
+				if v < len(names) {
+					k.value = names[v]
 				}
 				rows[k] = addSegment(rows[k], arms)
 			}
 		}
 	}
+	return sortedSegments(rows)
+}
+
+// served adds up the segments of the strata in which users were served.
+func served(strata []StratumView) []SegmentView {
+	rows := map[segmentKey][]SegmentArm{}
+	for i := range strata {
+		if strata[i].Kind != release.ExposureServe {
+			continue
+		}
+		for _, s := range strata[i].Segments {
+			k := segmentKey{s.Name, s.Value}
+			to := rows[k]
+			for a := range s.Arms {
+				if a == len(to) {
+					to = append(to, SegmentArm{})
+				}
+				x := &s.Arms[a]
+				to[a].Exposures += x.Exposures
+				to[a].N, to[a].Y, to[a].Q = plus(to[a].N, x.N), plus(to[a].Y, x.Y), plus(to[a].Q, x.Q)
+			}
+			rows[k] = to
+		}
+	}
+	return sortedSegments(rows)
+}
+
+func plus(to, x []float64) []float64 {
+	if to == nil {
+		return slices.Clone(x)
+	}
+	for i, v := range x {
+		to[i] += v
+	}
+	return to
+}
+
+func sortedSegments(rows map[segmentKey][]SegmentArm) []SegmentView {
 	var out []SegmentView
 	for k, arms := range rows {
 		out = append(out, SegmentView{Name: k.name, Value: k.value, Arms: arms})
@@ -410,7 +465,8 @@ func addSegment(to []SegmentArm, from []segmentRow) []SegmentArm {
 	if to == nil {
 		to = make([]SegmentArm, len(from))
 		for a := range to {
-			to[a].N, to[a].Y = make([]float64, len(from[a].n)), make([]float64, len(from[a].y))
+			n := len(from[a].n)
+			to[a].N, to[a].Y, to[a].Q = make([]float64, n), make([]float64, n), make([]float64, n)
 		}
 	}
 	for a := range from {
@@ -418,6 +474,7 @@ func addSegment(to []SegmentArm, from []segmentRow) []SegmentArm {
 		for m := range from[a].n {
 			to[a].N[m] += float64(from[a].n[m])
 			to[a].Y[m] += from[a].y[m]
+			to[a].Q[m] += from[a].q[m]
 		}
 	}
 	return to

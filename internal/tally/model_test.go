@@ -22,7 +22,7 @@ func testModel() *release.Model {
 			Unit:     release.UnitSpec{Missing: release.MissingPerRequest},
 			Metrics: []release.Metric{
 				{Name: "errors", Source: "error", Kind: release.MetricEvent, Window: ms(1500)},
-				{Name: "slow", Source: "latency", Kind: release.MetricLatency, Window: ms(1500)},
+				{Name: "slow", Source: "latency", Kind: release.MetricLatency, Quantile: 0.5, Window: ms(1500)},
 				{Name: "cost", Source: "json:cost", Kind: release.MetricMean},
 				{Name: "decision", Source: "json:decision", Kind: release.MetricCategory},
 				{Name: "short", Source: "json:short", Kind: release.MetricProportion, Window: ms(900)},

@@ -30,6 +30,17 @@ func flatten(v *View, m *release.Model) map[string]float64 {
 		}
 	}
 	for _, s := range v.Strata {
+		for _, g := range s.Segments {
+			for a, arm := range g.Arms {
+				add(float64(arm.Exposures), "segment exposures %d %s %d", s.ID, g.Value, a)
+				for i := range arm.N {
+					name := m.Spec.Metrics[i].Name
+					add(arm.N[i], "segment %s n %d %s %d", name, s.ID, g.Value, a)
+					add(arm.Y[i], "segment %s y %d %s %d", name, s.ID, g.Value, a)
+					add(arm.Q[i], "segment %s q %d %s %d", name, s.ID, g.Value, a)
+				}
+			}
+		}
 		for a, arm := range s.Arms {
 			for name, x := range map[string]uint64{
 				"exposures": arm.Exposures, "units": arm.Units, "newUnits": arm.NewUnits,
@@ -52,6 +63,9 @@ func flatten(v *View, m *release.Model) map[string]float64 {
 				add(float64(x.Event.With), "with %s", where)
 				rows("over", where, x.Over, nil)
 				rows("margin", where, x.OverMargin, nil)
+				for b, n := range x.OverLive {
+					add(n, "live %s %d", where, b)
+				}
 				rows("cat", where, x.Category, func(j int) string { return v.Categories[i][j] })
 				if m.Spec.Metrics[i].Kind == release.MetricLatency {
 					for b, c := range x.Hist {
@@ -75,17 +89,15 @@ func flatten(v *View, m *release.Model) map[string]float64 {
 			add(float64(x.CandOnly), "candOnly %s", where)
 			rows("pover", where, x.Over, nil)
 			rows("pmargin", where, x.OverMargin, nil)
+			for b, n := range x.OverLive {
+				add(n, "pasked %s %d", where, b)
+			}
+			for b := range x.LiveHist {
+				add(float64(x.LiveHist[b]), "phist %s live %d", where, b)
+				add(float64(x.CandHist[b]), "phist %s cand %d", where, b)
+			}
 			rows("plive", where, x.Live, func(j int) string { return v.Categories[i][j] })
 			rows("pcand", where, x.Cand, func(j int) string { return v.Categories[i][j] })
-		}
-	}
-	for _, s := range v.Segments {
-		for a, arm := range s.Arms {
-			add(float64(arm.Exposures), "segment exposures %s %d", s.Value, a)
-			for i := range arm.N {
-				add(arm.N[i], "segment n %s %d %s", s.Value, a, m.Spec.Metrics[i].Name)
-				add(arm.Y[i], "segment y %s %d %s", s.Value, a, m.Spec.Metrics[i].Name)
-			}
 		}
 	}
 	return out

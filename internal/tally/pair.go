@@ -11,7 +11,7 @@ func (t *Tally) copied(s *stratum, e *release.Exposure, bin int) {
 	if !s.known {
 		s.epoch = e.Epoch
 	}
-	t.half(s, e, bin, true)
+	t.half(&place{s: s, bin: bin, unit: noUnit}, e, true)
 	if len(t.prog.agrees) == 0 {
 		return
 	}
@@ -26,11 +26,16 @@ func (t *Tally) copied(s *stratum, e *release.Exposure, bin int) {
 	t.scorePair(i, &before)
 }
 
-// half brings one answer of a mirrored request; when the other is there, the pair is compared.
-func (t *Tally) half(s *stratum, e *release.Exposure, bin int, isCopy bool) {
+// half brings one answer of a mirrored request; when the other is there, the pair is compared. from says where it belongs,
+// and in which segments live's request was.
+func (t *Tally) half(from *place, e *release.Exposure, isCopy bool) {
+	s, segs := from.s, from.segs
+	if from.segment {
+		segs = 0 // what is served is shown, not its copies
+	}
 	i, ok := t.halves.get(e.ID)
 	if !ok {
-		t.keepHalf(e, bin, isCopy)
+		t.keepHalf(e, from.bin, segs, isCopy)
 		return
 	}
 	h := &t.halves.all[i]
@@ -39,10 +44,12 @@ func (t *Tally) half(s *stratum, e *release.Exposure, bin int, isCopy bool) {
 	}
 	p := s.pair(len(t.prog.metrics))
 	p.complete++
-	at := place{s: s, bin: bin, unit: noUnit, single: (h.flags&isSingle != 0) || e.Flags&release.FlagPerRequest != 0}
+	at := place{s: s, bin: from.bin, unit: noUnit, segs: h.segs | segs, single: (h.flags&isSingle != 0) || e.Flags&release.FlagPerRequest != 0}
 	if !at.single {
 		at.unit = t.units.find(e.Unit)
 	}
+	t.countSegments(&at, 0)
+	t.countSegments(&at, 1)
 	words := t.halves.wordsOf(i)
 	for _, j := range t.prog.immediate {
 		m := &t.prog.metrics[j]
@@ -66,7 +73,7 @@ func (s *stratum) pair(metrics int) *pairSums {
 	return s.pairs
 }
 
-func (t *Tally) keepHalf(e *release.Exposure, bin int, isCopy bool) {
+func (t *Tally) keepHalf(e *release.Exposure, bin int, segs uint64, isCopy bool) {
 	due := e.Time + t.prog.pairWait
 	if due <= t.clock {
 		t.counters.Unpaired++
@@ -78,6 +85,7 @@ func (t *Tally) keepHalf(e *release.Exposure, bin int, isCopy bool) {
 		return
 	}
 	h := &t.halves.all[i]
+	h.segs = segs
 	h.unit, h.exposed, h.stratum, h.bin, h.arm, h.epoch = e.Unit, e.Time, e.Stratum, uint8(bin), e.Arm, e.Epoch
 	if isCopy {
 		h.flags |= isCopySide
@@ -129,13 +137,28 @@ func (t *Tally) comparePair(j int, p *pairMetricSums, at *place, liveWord, candW
 	case release.MetricEvent, release.MetricProportion, release.MetricCategory:
 	}
 	p.observe(at.bin, live, cand)
+	t.observeSegments(j, at, 0, live, live*live)
+	t.observeSegments(j, at, 1, cand, (cand-live)*(cand-live))
 	if m.event >= 0 && liveEvent != candEvent {
 		t.discordant(m, p, at, liveEvent)
 	}
 }
 
 func (t *Tally) compareLatency(j int, p *pairMetricSums, at *place, live, cand uint32) (liveTail, candTail bool) {
+	if p.liveHist == nil {
+		p.liveHist, p.candHist = newHist(LatencyBuckets), newHist(LatencyBuckets)
+	}
+	p.liveHist.add(Bucket(live), 1)
+	p.candHist.add(Bucket(cand), 1)
 	limits := t.limits[j]
+	if k := t.asked[j]; k >= 0 {
+		if d := int32(indicator(cand > limits[k].X)) - int32(indicator(live > limits[k].X)); d != 0 {
+			if p.overLive == nil {
+				p.overLive = make([]int32, partBins)
+			}
+			p.overLive[at.bin] += d
+		}
+	}
 	for k := range limits {
 		l := int32(indicator(live > limits[k].X))
 		if d := int32(indicator(cand > limits[k].Tolerate)) - l; d != 0 {
@@ -181,6 +204,9 @@ func (t *Tally) scorePair(i uint32, before *entry) {
 	}
 	wasBoth := before.flags&(hasExposure|hasCopy) == hasExposure|hasCopy
 	at := place{s: s, bin: int(e.bin), unit: noUnit, single: e.flags&isSingle != 0}
+	if e.flags&isServed == 0 {
+		at.segs = e.segs
+	}
 	if !at.single {
 		at.unit = t.units.find(e.unit)
 	}

@@ -11,20 +11,21 @@ import (
 
 // metric is one metric of the model, compiled: where its value comes from and what is kept of it.
 type metric struct {
-	name    string
-	kind    release.MetricKind
-	source  release.SourceKind
-	status  uint16
-	signal  int // index into Exposure.Values; -1: none
-	feed    int // index into program.names; -1: needs no feedback
-	window  int64
-	zero    bool // feedback that never comes counts as 0
-	event   int  // index of the metric's units' state; -1: never counts units
-	held    int  // index of its first word in a held entry; -1: none
-	half    int  // index of its word in a half pair; -1: not paired
-	cat     int  // index among category metrics; -1: none
-	live    bool // its answer's value must be held until the outcome is there (agree)
-	closing int  // index into program.closings of its units' records; -1: none
+	name     string
+	kind     release.MetricKind
+	source   release.SourceKind
+	status   uint16
+	signal   int // index into Exposure.Values; -1: none
+	feed     int // index into program.names; -1: needs no feedback
+	window   int64
+	quantile float64 // latency: the declared one
+	zero     bool    // feedback that never comes counts as 0
+	event    int     // index of the metric's units' state; -1: never counts units
+	held     int     // index of its first word in a held entry; -1: none
+	half     int     // index of its word in a half pair; -1: not paired
+	cat      int     // index among category metrics; -1: none
+	live     bool    // its answer's value must be held until the outcome is there (agree)
+	closing  int     // index into program.closings of its units' records; -1: none
 }
 
 // delayed says whether the metric enters once the exposure is one window old.
@@ -103,6 +104,9 @@ func (p *program) add(m *release.Metric, r release.Reading) {
 			c.feed = len(p.names)
 			p.names = append(p.names, r.Feedback)
 		}
+	}
+	if c.quantile = m.Quantile; c.quantile <= 0 {
+		c.quantile = release.DefaultQuantile
 	}
 	c.live = c.source == release.SourceAgree
 	p.metrics = append(p.metrics, c)

@@ -17,6 +17,8 @@ type stratum struct {
 	version uint64
 	arms    []armSums
 	pairs   *pairSums
+	// segments are shown by segment; nil: none was named yet.
+	segments []segmentRows
 }
 
 type armSums struct {
@@ -41,6 +43,7 @@ type metricSums struct {
 	first, ever, closed, with uint64 // R1, R3
 
 	over, overMargin []counts // by threshold, then bin
+	overLive         counts   // a candidate beyond live's threshold at the declared quantile
 	cats             []counts // by category, then bin; nil rows are zero
 	hist             *hist
 }
@@ -59,6 +62,8 @@ type pairMetricSums struct {
 	liveSumSq          float64
 	liveOnly, candOnly uint64
 	over, overMargin   [][]int32 // differences of indicators; by threshold, then bin
+	overLive           []int32   // the same at live's own threshold of the declared quantile
+	liveHist, candHist *hist     // latency
 	liveCats, candCats []counts
 }
 

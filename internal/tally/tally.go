@@ -20,7 +20,7 @@ type Tally struct {
 	held      waiting // exposures and feedback that wait for each other
 	halves    waiting // answers that wait for the other one of their pair
 	dicts     []dictionary
-	segments  []segmentSums
+	segments  []segmentDict
 	counters  Counters
 
 	// By metric, since the baseline mark.
@@ -29,6 +29,7 @@ type Tally struct {
 	caps   []float64             // means; 0: none
 	limits [][]release.Threshold // latency
 	tail   []int                 // latency: index of the threshold whose exceedance is the unit's event; -1: none
+	asked  []int                 // latency: index of the declared quantile's threshold; -1: none
 	since  []int64               // the log's time from which units' records count for the metric; -1: they don't
 
 	texts texts
@@ -67,16 +68,16 @@ func New(cfg Config) (*Tally, error) {
 		held:   newWaiting(cfg.Limits.Held, prog.heldWords),
 		halves: newWaiting(cfg.Limits.Halves, prog.halfWords),
 		class:  make([]release.MetricClass, n), invert: make([]bool, n), caps: make([]float64, n),
-		limits: make([][]release.Threshold, n), tail: make([]int, n), since: make([]int64, n),
+		limits: make([][]release.Threshold, n), tail: make([]int, n), asked: make([]int, n), since: make([]int64, n),
 	}
 	for range prog.cats {
 		t.dicts = append(t.dicts, newDictionary(maxDictNames))
 	}
 	for range prog.segments {
-		t.segments = append(t.segments, newSegmentSums(cfg.Arms))
+		t.segments = append(t.segments, newDictionary(maxSegValues))
 	}
 	for i := range prog.metrics {
-		t.tail[i] = -1
+		t.tail[i], t.asked[i] = -1, -1
 		if t.since[i] = -1; prog.metrics[i].event >= 0 && prog.metrics[i].kind == release.MetricEvent {
 			t.since[i] = 0
 		}

@@ -143,7 +143,7 @@ func (w *twin) mark(b *release.Baseline) {
 	for _, m := range w.m.Spec.Metrics {
 		mb := b.Metrics[m.Name]
 		if m.Kind == release.MetricLatency || m.Kind == release.MetricMean && mb.Cap > 0 {
-			w.drop("n "+m.Name+" ", "y "+m.Name+" ", "q "+m.Name+" ", "pn "+m.Name+" ", "pd "+m.Name+" ")
+			w.drop("n "+m.Name+" ", "y "+m.Name+" ", "q "+m.Name+" ", "pn "+m.Name+" ", "pd "+m.Name+" ", "segment "+m.Name+" ")
 		}
 	}
 }
@@ -176,7 +176,7 @@ func (w *twin) exposure(e release.Exposure) {
 	if e.Kind == release.ExposureServe {
 		age = w.textOf(e.Values[sigAge])
 		if age != "" {
-			w.add(1, "segment exposures %s %d", age, e.Arm)
+			w.add(1, "segment exposures %d %s %d", e.Stratum, age, e.Arm)
 		}
 	}
 	if diverted(&e) {
@@ -305,6 +305,9 @@ func (w *twin) observe(i int, stratum uint16, epoch, arm uint8, bin int, unit ui
 			if arm > 0 {
 				w.add(boolean(v > float64(th.Margin)), "margin %s %d %d", where, j, bin)
 			}
+			if arm > 0 && th.Quantile == m.Quantile {
+				w.add(boolean(v > float64(th.X)), "live %s %d", where, bin)
+			}
 			if th.Quantile >= .99 {
 				event = v > x
 			}
@@ -323,12 +326,17 @@ func (w *twin) observe(i int, stratum uint16, epoch, arm uint8, bin int, unit ui
 	w.add(y, "y %s %d", where, bin)
 	w.add(y*y, "q %s", where)
 	if age != "" {
-		w.add(1, "segment n %s %d %s", age, arm, m.Name)
-		w.add(y, "segment y %s %d %s", age, arm, m.Name)
+		w.segment(m.Name, stratum, age, arm, y, y*y)
 	}
 	if _, ok := w.counting(i); ok {
 		w.event(m, where, stratum, epoch, unit, single, at, event)
 	}
+}
+
+func (w *twin) segment(metric string, stratum uint16, age string, arm uint8, y, q float64) {
+	w.add(1, "segment %s n %d %s %d", metric, stratum, age, arm)
+	w.add(y, "segment %s y %d %s %d", metric, stratum, age, arm)
+	w.add(q, "segment %s q %d %s %d", metric, stratum, age, arm)
 }
 
 func (w *twin) event(m release.Metric, where string, stratum uint16, epoch uint8, unit uint64, single bool, at int64, event bool) {
@@ -423,8 +431,9 @@ func (w *twin) holdAnswer(e release.Exposure, isCopy bool) {
 		h.mirrored, to = true, h.copy
 	} else {
 		h.exposure, h.single = true, e.Flags&release.FlagPerRequest != 0
-		if e.Kind == release.ExposureServe {
-			h.served, h.age = true, w.textOf(e.Values[sigAge])
+		h.served = e.Kind == release.ExposureServe
+		if h.served || e.Flags&release.FlagMirrored != 0 {
+			h.age = w.textOf(e.Values[sigAge])
 		}
 	}
 	if v := e.Values[sigDecision]; v.Kind != release.ValueNone {
@@ -577,6 +586,14 @@ func (w *twin) half(e release.Exposure, isCopy bool) {
 		live, cand, liveDict, candDict = e, h.e, w.dict, h.dict
 	}
 	single := (live.Flags|cand.Flags)&release.FlagPerRequest != 0
+	age := ""
+	if live.Kind == release.ExposureWouldBe {
+		age = textIn(liveDict, live.Values[sigAge])
+	}
+	if age != "" {
+		w.add(1, "segment exposures %d %s 0", e.Stratum, age)
+		w.add(1, "segment exposures %d %s 1", e.Stratum, age)
+	}
 	for i, m := range w.m.Spec.Metrics {
 		if w.readings[i].Feedback != "" {
 			continue
@@ -584,12 +601,12 @@ func (w *twin) half(e release.Exposure, isCopy bool) {
 		l, lc, ok1 := w.value(i, live, liveDict)
 		c, cc, ok2 := w.value(i, cand, candDict)
 		if ok1 && ok2 {
-			w.compare(m, e.Stratum, int(e.Bin), e.Unit, single, l, c, lc, cc)
+			w.compare(m, e.Stratum, int(e.Bin), e.Unit, single, age, l, c, lc, cc)
 		}
 	}
 }
 
-func (w *twin) compare(m release.Metric, stratum uint16, bin int, unit uint64, single bool, l, c float64, lc, cc string) {
+func (w *twin) compare(m release.Metric, stratum uint16, bin int, unit uint64, single bool, age string, l, c float64, lc, cc string) {
 	b, has := w.baseOf(m.Name)
 	where := fmt.Sprintf("%s %d", m.Name, stratum)
 	le, ce := l == 1, c == 1
@@ -600,7 +617,12 @@ func (w *twin) compare(m release.Metric, stratum uint16, bin int, unit uint64, s
 		le, ce = false, false
 	case release.MetricLatency:
 		le, ce = false, false
+		w.add(1, "phist %s live %d", where, Bucket(uint32(l)))
+		w.add(1, "phist %s cand %d", where, Bucket(uint32(c)))
 		for j, th := range b.Thresholds {
+			if th.Quantile == m.Quantile {
+				w.add(boolean(c > float64(th.X))-boolean(l > float64(th.X)), "pasked %s %d", where, bin)
+			}
 			w.add(boolean(c > float64(th.Tolerate))-boolean(l > float64(th.X)), "pover %s %d %d", where, j, bin)
 			w.add(boolean(c > float64(th.Margin))-boolean(l > float64(th.X)), "pmargin %s %d %d", where, j, bin)
 			if th.Quantile >= .99 {
@@ -617,6 +639,10 @@ func (w *twin) compare(m release.Metric, stratum uint16, bin int, unit uint64, s
 	}
 	w.add(1, "pn %s %d", where, bin)
 	w.add(c-l, "pd %s %d", where, bin)
+	if age != "" && m.Kind != release.MetricCategory {
+		w.segment(m.Name, stratum, age, 0, l, l*l)
+		w.segment(m.Name, stratum, age, 1, c, (c-l)*(c-l))
+	}
 	if le == ce {
 		return
 	}
@@ -650,7 +676,11 @@ func (w *twin) score(h *twinHeld) {
 		h.scored[m.Name] = true
 		l, okL := h.answer[m.Name]
 		c, okC := h.copy[m.Name]
-		w.compare(m, h.stratum, h.bin, h.unit, h.single,
+		age := h.age
+		if h.served {
+			age = ""
+		}
+		w.compare(m, h.stratum, h.bin, h.unit, h.single, age,
 			boolean(okL && release.Agree(l, h.text[m.Name])), boolean(okC && release.Agree(c, h.text[m.Name])), "", "")
 	}
 	if all && !h.scoredAll {

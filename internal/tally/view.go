@@ -9,7 +9,7 @@ type View struct {
 	Baseline   bool          // the baseline mark was folded
 	Categories [][]string    // by metric: names of the category indices, the last is "other"
 	Strata     []StratumView // ascending by ID
-	Segments   []SegmentView
+	Segments   []SegmentView // over all serving strata: counts to show, never to compare (strata must not be pooled)
 	// Positions are, by partition, the last entry of its log that was folded: what a replay must fold to
 	// arrive at the same view. Not part of Hash.
 	Positions [release.Partitions]uint64
@@ -23,6 +23,8 @@ type StratumView struct {
 	Kind  release.ExposureKind // Serve or WouldBe
 	Arms  []ArmView            // by arm
 	Pairs *PairView            // shadow only
+	// Segments of this stratum: of what was served, or in a shadow step of pairs (arm 0 live's answers, arm 1 the copies').
+	Segments []SegmentView
 }
 
 // ArmView holds the sums of one arm in one stratum.
@@ -45,6 +47,8 @@ type MetricView struct {
 	// Latency after the baseline, by threshold and bin: exceedances. Live counts X > x in Over; a
 	// candidate counts X > tolerate*x in Over and X > margin*x in OverMargin.
 	Over, OverMargin [][]float64
+	// Latency of a candidate, by bin: exceedances of live's x itself, at the declared quantile; live's are in Over.
+	OverLive []float64
 	// Category, by category and bin.
 	Category [][]float64
 	Hist     []uint64 // latency: counts by histogram bucket, see Edge; means, before the baseline only: see ValueEdge
@@ -81,6 +85,9 @@ type PairMetricView struct {
 	LiveOnly, CandOnly uint64
 	// Latency after the baseline, by threshold and bin: I(candidate > f x) - I(live > x).
 	Over, OverMargin [][]float64
+	OverLive         []float64 // likewise I(candidate > x) - I(live > x), at the declared quantile
+	// Latency: histograms of both answers, see Edge.
+	LiveHist, CandHist []uint64
 	// Category, by category and bin, for both answers of the same requests.
 	Live, Cand [][]float64
 }
@@ -95,4 +102,5 @@ type SegmentView struct {
 type SegmentArm struct {
 	Exposures uint64
 	N, Y      []float64 // by metric
+	Q         []float64 // by metric: sum of squares; pairs, arm 1: of the differences
 }

@@ -72,10 +72,14 @@ func (w *writer) rows(rows []counts) {
 func (w *writer) diffs(rows [][]int32) {
 	w.len(len(rows))
 	for _, r := range rows {
-		w.bool(r != nil)
-		for _, d := range r {
-			w.int(int64(d))
-		}
+		w.diff(r)
+	}
+}
+
+func (w *writer) diff(row []int32) {
+	w.bool(row != nil)
+	for _, d := range row {
+		w.int(int64(d))
 	}
 }
 
@@ -268,19 +272,24 @@ func (r *reader) diffs(want int) [][]int32 {
 	}
 	rows := make([][]int32, n)
 	for i := range rows {
-		if !r.bool() {
-			continue
-		}
-		if len(r.b) < partBins {
-			r.fail()
-			return nil
-		}
-		rows[i] = make([]int32, partBins)
-		for j := range rows[i] {
-			rows[i][j] = int32(r.int())
-		}
+		rows[i] = r.diff()
 	}
 	return rows
+}
+
+func (r *reader) diff() []int32 {
+	if !r.bool() {
+		return nil
+	}
+	if len(r.b) < partBins {
+		r.fail()
+		return nil
+	}
+	row := make([]int32, partBins)
+	for i := range row {
+		row[i] = int32(r.int())
+	}
+	return row
 }
 
 func (r *reader) hist(buckets int) *hist {
