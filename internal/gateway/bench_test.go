@@ -35,7 +35,7 @@ func (r *ring) Record(e *release.Exposure) {
 
 func (r *ring) Category(release.ModelKey, int, []byte) uint32 { return 1 }
 
-func benchGateway(b testing.TB, spec *assign.Spec, up Upstream) *Gateway {
+func benchGateway(b testing.TB, spec *assign.Spec, up http.RoundTripper) *Gateway {
 	b.Helper()
 	routes, err := assign.Compile(spec, func(s release.Secret) (string, error) { return string(s), nil })
 	if err != nil {

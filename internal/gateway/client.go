@@ -54,10 +54,52 @@ func (c *client) done() error {
 	return err
 }
 
-var copyBuffers = sync.Pool{New: func() any {
-	b := make([]byte, 32<<10)
-	return &b
-}}
+// pipe is the memory through which a body passes. A stream of small events needs little of it for a
+// long time, so that thousands of them fit; one that fills it gets more.
+type pipe struct {
+	buf  []byte
+	held *[]byte
+	pool *sync.Pool
+}
+
+const (
+	smallPipe = 4 << 10
+	largePipe = 32 << 10
+)
+
+var smallPipes, largePipes = pipePool(smallPipe), pipePool(largePipe)
+
+func pipePool(size int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		b := make([]byte, size)
+		return &b
+	}}
+}
+
+func newPipe(stream bool) *pipe {
+	p := &pipe{}
+	if stream {
+		p.take(smallPipes)
+	} else {
+		p.take(largePipes)
+	}
+	return p
+}
+
+func (p *pipe) take(pool *sync.Pool) {
+	p.pool, p.held = pool, pool.Get().(*[]byte)
+	p.buf = *p.held
+}
+
+// grow takes more memory if the last read, of n bytes, filled it. Nobody may hold a part of the old.
+func (p *pipe) grow(n int) {
+	if n == len(p.buf) && n < largePipe {
+		p.free()
+		p.take(largePipes)
+	}
+}
+
+func (p *pipe) free() { p.pool.Put(p.held) }
 
 // announce names the trailers that will follow the body and returns their names.
 func announce(h, trailer http.Header) []string {

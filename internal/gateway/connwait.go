@@ -29,6 +29,3 @@ func (w *connWait) got(httptrace.GotConnInfo) {
 		w.began = time.Time{}
 	}
 }
-
-// off returns d without the wait.
-func (w *connWait) off(d time.Duration) time.Duration { return max(0, d-w.total) }

@@ -16,8 +16,8 @@ import (
 func TestConnectingIsNotLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := func(o *Options) {
-			dial := o.Upstream.(*http.Transport).DialContext
-			o.Upstream.(*http.Transport).DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dial := o.Dial
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				time.Sleep(3 * time.Second)
 				return dial(ctx, network, addr)
 			}

@@ -12,9 +12,12 @@
 //  3. unit.go: the unit; assign draws arm, bin and mirror sample. serve.go: while the lease of the
 //     routes is over or the candidate's breaker is open (breaker.go), live answers instead.
 //  4. shadow.go: a copy to the candidate, if the unit is sampled and there is room.
-//  5. relay.go, headers.go, client.go: the version's server is asked under the version's timeout and
-//     its bytes are relayed as they come; a candidate with failover that fails before its first byte
-//     is followed by live.
+//  5. relay.go, send.go, headers.go, client.go: the version's server is asked under the version's time
+//     limits, by HTTP/1.1 over connections of package upstream, by HTTP/2 over net/http's, and its bytes
+//     are relayed as they come; a candidate with failover that fails before its first byte is followed
+//     by live. limit.go: queue and slots; hedge.go: a second request when the first is slow; health.go:
+//     versions that are asked how they are; grpc.go, upgrade.go: calls of gRPC, and connections that
+//     switch to another protocol. observe.go: who reads along.
 //  6. signal.go: the values that metrics and segments need; then one exposure into the sink.
 //
 // own.go and feedback.go answer under /-/sluice/: feedback, healthz, readyz. problem.go holds the
@@ -36,7 +39,6 @@
 //
 // # Known gaps
 //
-// BUG(gateway): 1xx answers other than 100 (103 Early Hints) are not relayed, and Upgrade is refused by
-// dropping it. LLM dialects are relayed as raw: their tokens are not counted. A client that gives up
-// before a hanging candidate's timeout is a cancellation, not the candidate's failure.
+// BUG(gateway): WebSocket over HTTP/2 (RFC 8441) is not offered: net/http's server does not speak it. A
+// client that gives up before a hanging candidate's timeout is a cancellation, not the candidate's failure.
 package gateway

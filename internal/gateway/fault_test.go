@@ -462,7 +462,7 @@ func TestEarlyAnswerClosesTheConnection(t *testing.T) {
 		}()
 		conn := w.dial(t)
 		defer func() { _ = conn.Close() }()
-		fmt.Fprint(conn, "POST /credit HTTP/1.1\r\nHost: gateway\r\nX-User-Id: u\r\nContent-Length: 50\r\n\r\n")
+		fmt.Fprintf(conn, "POST /credit HTTP/1.1\r\nHost: gateway\r\nX-User-Id: u\r\nContent-Length: %d\r\n\r\n", smallBody+50)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || resp.StatusCode != http.StatusForbidden || !resp.Close {
 			t.Fatalf("got %+v, %v", resp, err)

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -17,6 +19,7 @@ import (
 
 	"sluice.dev/sluice/internal/assign"
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/upstream"
 )
 
 // Sink takes exposures. Both methods are called for each request by its own goroutine: they must be
@@ -78,9 +81,16 @@ type Options struct {
 	Now   func() time.Time // time.Now
 	Nonce func() uint64    // exposure ids; unpredictable and never twice. math/rand/v2, seeded by the system
 
-	Upstream Upstream              // NewTransport()
-	Metrics  prometheus.Registerer // nil: counted but shown nowhere
-	Logger   *slog.Logger          // slog.Default()
+	// Upstream asks the servers of all versions; nil: connections of the gateway's own, which know
+	// deadlines and Upgrade.
+	Upstream http.RoundTripper
+	// Dial opens connections to them, and TLS is the pattern of their configuration; nil: TCP, and the
+	// system's roots.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	TLS  *tls.Config
+
+	Metrics prometheus.Registerer // nil: counted but shown nowhere
+	Logger  *slog.Logger          // slog.Default()
 	// Trips is told when a local breaker opens or closes; it must not block. May be nil.
 	Trips func(Trip)
 
@@ -102,12 +112,17 @@ type Gateway struct {
 	now     func() time.Time
 	metrics *metrics
 	memory  slots // bytes of request bodies
+	h1      upstream.Client
+	h2      *http.Transport
 
 	planned  atomic.Pointer[plan]
 	planning sync.Mutex // held by who compiles a plan
 
-	copies copies
-	noisy  rate
+	copies   copies
+	sessions sessions
+	checks   checks
+	hedges   sync.WaitGroup // requests that lost and are being closed
+	noisy    rate
 }
 
 // New returns a gateway. It fails if an option that is required is missing, or a metric's name is
@@ -122,6 +137,8 @@ func New(o Options) (*Gateway, error) {
 	o.defaults()
 	g := &Gateway{opts: o, now: o.Now, metrics: newMetrics()}
 	g.memory.max.Store(o.Limits.Memory)
+	g.h1 = upstream.Client{Dial: o.Dial, TLS: o.TLS, Now: o.Now}
+	g.h2 = newHTTP2(o.Dial, o.TLS)
 	g.copies.init(o.Limits.Mirrors)
 	if o.Metrics != nil {
 		if err := g.metrics.register(o.Metrics, g); err != nil {
@@ -146,9 +163,6 @@ func (o *Options) defaults() {
 	if o.Nonce == nil {
 		o.Nonce = rand.Uint64
 	}
-	if o.Upstream == nil {
-		o.Upstream = NewTransport()
-	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -163,11 +177,20 @@ func cmpOr[T int | int64 | time.Duration](v, def T) T {
 
 // Close ends the mirrored copies: new ones are no longer started, those under way may finish until
 // ctx is over, then they are cut off. It returns ctx's error if they had to be.
-func (g *Gateway) Close(ctx context.Context) error { return g.copies.close(ctx) }
+// Connections that were switched to another protocol are cut at once, health checks end.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.checks.close()
+	g.sessions.close()
+	err := g.copies.close(ctx)
+	g.hedges.Wait() // their contexts are over
+	g.h1.CloseIdle()
+	g.h2.CloseIdleConnections()
+	return err
+}
 
 // ServeHTTP implements http.Handler. A panic on the way is one 502 and a log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out := &answer{ResponseWriter: w}
+	out := &answer{ResponseWriter: w, grpc: isGRPC(r)}
 	defer g.caught(out)
 	if own, ok := strings.CutPrefix(r.URL.Path, "/-/sluice"); ok && (own == "" || own[0] == '/') {
 		g.serveOwn(out, r, own)
@@ -180,6 +203,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type answer struct {
 	http.ResponseWriter
 	begun bool
+	grpc  bool // the client speaks gRPC
 }
 
 func (a *answer) WriteHeader(status int) {
@@ -225,11 +249,18 @@ func (g *Gateway) Served() *assign.Routes {
 }
 
 // refuse answers with one of the gateway's own errors.
-func (g *Gateway) refuse(w http.ResponseWriter, p problem, detail string) {
+func (g *Gateway) refuse(w *answer, p problem, detail string) {
 	g.metrics.problems.WithLabelValues(p.kind).Inc()
 	hurry(w)
+	if w.grpc {
+		p.writeGRPC(w, detail)
+		return
+	}
 	p.write(w, detail)
 }
+
+// refuse answers a request whose model is known with one of the gateway's own errors.
+func (x *exchange) refuse(p problem, detail string) { x.g.refuse(x.w, p, detail) }
 
 // hurry bounds how long the server waits for what it has not read of a request's body when the
 // handler returns: net/http reads on, up to 256 KiB, before it reuses the connection. The server

@@ -79,9 +79,7 @@ func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 }
 
 func (n *network) transport() *http.Transport {
-	t := NewTransport()
-	t.DialContext = n.dial
-	return t
+	return &http.Transport{DialContext: n.dial, DisableCompression: true}
 }
 
 // serve runs a server for host until the test ends.
@@ -218,8 +216,7 @@ func newWorld(t testing.TB, spec *assign.Spec, change ...func(*Options)) *world 
 		Metrics: w.registry, Logger: slog.New(slog.NewTextHandler(w, nil)),
 		Trips: func(tr Trip) { w.tripMu.Lock(); w.trips = append(w.trips, tr); w.tripMu.Unlock() },
 	}
-	up := w.net.transport()
-	o.Upstream = up
+	o.Dial = w.net.dial
 	for _, f := range change {
 		f(&o)
 	}
@@ -234,7 +231,6 @@ func newWorld(t testing.TB, spec *assign.Spec, change ...func(*Options)) *world 
 	w.client = &http.Client{Transport: w.net.transport(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
-		up.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := w.gateway.Close(ctx); err != nil {

@@ -119,7 +119,8 @@ func TestSlowloris(t *testing.T) {
 	}{
 		{"head", "GET /credit HTTP/1.1\r\nHost: gateway\r\n", 10 * time.Second},
 		{"body of a refused request", "POST /nowhere HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100\r\n\r\n", leftoverTime},
-		{"body of an answered request", "POST /credit HTTP/1.1\r\nHost: gateway\r\nX-User-Id: u\r\nContent-Length: 100\r\n\r\n", leftoverTime},
+		{"small body", "POST /credit HTTP/1.1\r\nHost: gateway\r\nX-User-Id: u\r\nContent-Length: 100\r\n\r\n", 30*time.Second + leftoverTime},
+		{"body of an answered request", "POST /credit HTTP/1.1\r\nHost: gateway\r\nX-User-Id: u\r\nContent-Length: 100000\r\n\r\n", leftoverTime},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,8 @@ const (
 	nameUnassigned = "sluice_gateway_unassigned_total"
 	nameDiverted   = "sluice_gateway_diverted_total"
 	nameMirror     = "sluice_gateway_mirror_total"
+	nameHedged     = "sluice_gateway_hedged_total"
+	nameSick       = "sluice_gateway_version_unhealthy"
 	nameFeedback   = "sluice_gateway_feedback_total"
 	namePanics     = "sluice_gateway_panics_total"
 	nameGeneration = "sluice_gateway_routes_generation"
@@ -59,10 +61,11 @@ const (
 	divertedBreaker
 	divertedLease
 	divertedFailover
+	divertedHealth
 	diversions
 )
 
-var diversionNames = [diversions]string{"", "breaker", "lease", "failover"}
+var diversionNames = [diversions]string{"", "breaker", "lease", "failover", "health"}
 
 // metrics are the gateway's counters. Series of an arm are looked up when routes change, not per
 // request.
@@ -74,6 +77,7 @@ type metrics struct {
 	unassigned *prometheus.CounterVec
 	diverted   *prometheus.CounterVec
 	mirror     *prometheus.CounterVec
+	hedged     *prometheus.CounterVec
 	feedback   *prometheus.CounterVec
 	accepted   prometheus.Counter
 	panics     prometheus.Counter
@@ -94,6 +98,7 @@ func newMetrics() *metrics {
 		unassigned: counter(nameUnassigned, "Requests that named no usable unit.", "model", "reason"),
 		diverted:   counter(nameDiverted, "Requests of a candidate's units that live answered.", "model", "reason"),
 		mirror:     counter(nameMirror, "Mirrored requests: sent to the candidate, or dropped for want of room.", "model", "result"),
+		hedged:     counter(nameHedged, "Requests sent once more because no answer had begun: sent, and won by the second.", "model", "result"),
 		feedback:   counter(nameFeedback, "Items of feedback: accepted, or refused and why.", "result"),
 		panics:     prometheus.NewCounter(prometheus.CounterOpts{Name: namePanics, Help: "Requests on which the gateway itself failed."}),
 	}
@@ -108,7 +113,7 @@ func newMetrics() *metrics {
 func (m *metrics) register(r prometheus.Registerer, g *Gateway) error {
 	for _, c := range []prometheus.Collector{
 		m.requests, m.duration, m.firstByte, m.problems, m.unassigned,
-		m.diverted, m.mirror, m.feedback, m.panics, &stateCollector{g},
+		m.diverted, m.mirror, m.hedged, m.feedback, m.panics, &stateCollector{g},
 	} {
 		if err := r.Register(c); err != nil {
 			return err
@@ -140,6 +145,7 @@ func (m *metrics) arm(model string, arm int) armMetrics {
 type modelMetrics struct {
 	missing, tooLong      prometheus.Counter
 	mirrored, mirrorDrops prometheus.Counter
+	hedged, hedgeWon      prometheus.Counter
 	diverted              [diversions]prometheus.Counter
 }
 
@@ -149,6 +155,8 @@ func (m *metrics) model(model string) modelMetrics {
 		tooLong:     m.unassigned.WithLabelValues(model, "too_long"),
 		mirrored:    m.mirror.WithLabelValues(model, "sent"),
 		mirrorDrops: m.mirror.WithLabelValues(model, "dropped"),
+		hedged:      m.hedged.WithLabelValues(model, "sent"),
+		hedgeWon:    m.hedged.WithLabelValues(model, "won"),
 	}
 	for d := divertedBreaker; d < diversions; d++ {
 		out.diverted[d] = m.diverted.WithLabelValues(model, diversionNames[d])
@@ -176,12 +184,13 @@ var (
 	descArm        = prometheus.NewDesc(nameArm, "1 for the version behind each arm.", []string{"model", "arm", "version"}, nil)
 	descInFlight   = prometheus.NewDesc(nameInFlight, "Requests that a version works on.", []string{"model", "arm"}, nil)
 	descBreaker    = prometheus.NewDesc(nameBreaker, "1 while the local breaker sends the candidate's units to live.", []string{"model", "arm"}, nil)
+	descSick       = prometheus.NewDesc(nameSick, "1 while a version fails its health check.", []string{"model", "arm"}, nil)
 	descHeld       = prometheus.NewDesc(nameHeld, "Bytes of request bodies held in memory.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descGeneration, descLease, descArm, descInFlight, descBreaker, descHeld} {
+	for _, d := range []*prometheus.Desc{descGeneration, descLease, descArm, descInFlight, descBreaker, descSick, descHeld} {
 		out <- d
 	}
 }
@@ -204,7 +213,10 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 		}
 		for a, arm := range m.arms {
 			gauge(descArm, 1, m.name, armName(a), arm.version.name)
-			gauge(descInFlight, float64(arm.version.slots.used.Load()), m.name, armName(a))
+			gauge(descInFlight, float64(arm.version.gate.used.Load()), m.name, armName(a))
+			if arm.version.check != nil {
+				gauge(descSick, boolean(arm.version.check.sick()), m.name, armName(a))
+			}
 			if _, _, open := arm.breaker.counts(); arm.breaker != nil {
 				gauge(descBreaker, boolean(open), m.name, armName(a))
 			}

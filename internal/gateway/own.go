@@ -51,6 +51,7 @@ type Health struct {
 	LeaseLeft  string     `json:"leaseLeft,omitempty"`
 	Breakers   []string   `json:"breakersOpen,omitempty"` // model/version
 	Faults     []string   `json:"faults,omitempty"`       // versions that can't be called from here: model/version
+	Unhealthy  []string   `json:"unhealthy,omitempty"`    // versions that fail their health check: model/version
 	Sink       *SinkState `json:"sink,omitempty"`
 	Mirrors    int64      `json:"mirrors"` // copies under way
 }
@@ -84,12 +85,15 @@ func (g *Gateway) Health() Health {
 			if _, _, open := a.breaker.counts(); open {
 				h.Breakers = append(h.Breakers, m.Model+"/"+a.version.name)
 			}
+			if a.version.check.sick() {
+				h.Unhealthy = append(h.Unhealthy, m.Model+"/"+a.version.name)
+			}
 			if a.version.err != nil {
 				h.Faults = append(h.Faults, m.Model+"/"+a.version.name)
 			}
 		}
 	}
-	if len(h.Breakers)+len(h.Faults) > 0 {
+	if len(h.Breakers)+len(h.Faults)+len(h.Unhealthy) > 0 {
 		h.Status = "degraded"
 	}
 	return h

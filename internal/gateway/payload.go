@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -142,15 +143,16 @@ func (p *payload) release() {
 
 // reader returns the body for one upstream request. The transport closes it when it has finished
 // with it, which may be after its answer came; until then it holds a reference.
-func (p *payload) reader() io.ReadCloser {
+// pieces are the buffer's parts and whatever an edit puts between them.
+func (p *payload) reader(pieces [][]byte) io.ReadCloser {
 	p.retain()
-	return &payloadReader{p: p, rest: p.buf}
+	return &payloadReader{p: p, rest: append(net.Buffers(nil), pieces...)}
 }
 
 type payloadReader struct {
 	mu   sync.Mutex // a transport may close from another goroutine while it reads
 	p    *payload
-	rest []byte
+	rest net.Buffers
 }
 
 func (b *payloadReader) Read(dst []byte) (int, error) {
@@ -159,12 +161,7 @@ func (b *payloadReader) Read(dst []byte) (int, error) {
 	if b.p == nil {
 		return 0, errReaderClosed
 	}
-	if len(b.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(dst, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
+	return b.rest.Read(dst)
 }
 
 func (b *payloadReader) Close() error {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 
 	"sluice.dev/sluice/internal/assign"
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/upstream"
 )
 
 // plan is what a gateway adds to one value of the routes: counters, breakers, slots. It is compiled
@@ -45,9 +47,22 @@ type version struct {
 	host     string // of the Host header
 	headers  http.Header
 	timeout  time.Duration
-	slots    *slots
-	fallback bool  // failover
-	err      error // it can't be called from here
+	timeouts release.Timeouts
+	protocol release.Protocol
+	hedge    release.Hedge
+	h1       *upstream.Host // nil: HTTP/2 only
+	gate     *gate
+	check    *check // nil: its health is not asked for
+	fallback bool   // failover
+	err      error  // it can't be called from here
+}
+
+// transport is what asks the version other than by HTTP/1.1.
+func (v *version) transport(g *Gateway) http.RoundTripper {
+	if g.opts.Upstream != nil {
+		return g.opts.Upstream
+	}
+	return g.h2
 }
 
 // plan returns the plan of the current routes; nil if there are none. While one request compiles a
@@ -95,6 +110,7 @@ func (g *Gateway) compile(routes *assign.Routes, old *plan) *plan {
 		p.byPath[route] = m
 		p.byKey[route.Key] = m
 	}
+	g.checks.follow(g, p)
 	for _, err := range routes.Faults() {
 		g.opts.Logger.Error("a version can't be called from this gateway", "error", err)
 	}
@@ -133,11 +149,15 @@ func (g *Gateway) arm(m *model, i int, before *model) *arm {
 		metrics: g.metrics.arm(m.name, i),
 		version: &version{
 			name: up.Version, url: up.URL, timeout: up.Timeout, fallback: up.Failover, err: up.Err,
-			headers: make(http.Header, len(up.Headers)), slots: new(slots),
+			timeouts: up.Timeouts, protocol: up.Protocol, hedge: up.Hedge,
+			headers: make(http.Header, len(up.Headers)), gate: new(gate),
 		},
 	}
 	if up.URL != nil {
 		a.version.host = up.URL.Host
+		if g.opts.Upstream == nil && (up.Protocol == release.ProtocolAuto || up.Protocol == release.ProtocolH1) {
+			a.version.h1 = g.h1.Host(up.URL)
+		}
 	}
 	for _, h := range up.Headers {
 		if name := textproto.CanonicalMIMEHeaderKey(h.Name); name == "Host" {
@@ -149,11 +169,11 @@ func (g *Gateway) arm(m *model, i int, before *model) *arm {
 	if before != nil {
 		for _, o := range before.arms {
 			if o.version.name == up.Version {
-				a.version.slots = o.version.slots
+				a.version.gate = o.version.gate
 			}
 		}
 	}
-	a.version.slots.max.Store(int64(up.MaxConcurrent))
+	a.version.gate.set(up.MaxConcurrent, up.Queue.Length, cmp.Or(up.Queue.Wait.Std(), release.DefaultQueueWait))
 	if i == 0 {
 		return a
 	}

@@ -1,12 +1,13 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,15 +18,18 @@ import (
 // statusGone is recorded when the client went away before it was told a status (nginx's word).
 const statusGone = 499
 
-var errVersionTimeout = errors.New("the version's timeout passed")
-
 // outcome is how one try at an upstream ended before its answer was relayed.
 type outcome struct {
 	resp    *http.Response // nil if there is a problem
 	problem problem        // set if kind is not ""
 	fault   release.Fault
-	cancel  context.CancelFunc // ends the try; nil if it never began
-	slots   *slots
+	gate    *gate    // of which a slot is held
+	obs     observer // nil: nobody reads along
+	end_    func()   // ends what resp needs; nil: nothing
+
+	held    []byte // what the client gets first, kept back so far
+	content bool   // content was seen
+	broken  error  // the body ended while it was held back; io.EOF: well
 }
 
 // end gives the try's slot and connection back.
@@ -33,12 +37,13 @@ func (o *outcome) end() {
 	if o.resp != nil {
 		_ = o.resp.Body.Close()
 	}
-	if o.cancel != nil {
-		o.cancel()
+	if o.end_ != nil {
+		o.end_()
+		o.end_ = nil
 	}
-	if o.slots != nil {
-		o.slots.give(1)
-		o.slots = nil
+	if o.gate != nil {
+		o.gate.exit()
+		o.gate = nil
 	}
 }
 
@@ -58,6 +63,7 @@ func (x *exchange) answer() (cut bool) {
 	var try outcome
 	defer try.end()
 	x.try(&try, x.m.arms[x.served].version)
+	x.await(&try)
 	if x.fallsBack(&try) {
 		x.e.Fault, x.e.Status = try.fault, try.status()
 		x.e.Flags |= release.FlagFellBack
@@ -85,9 +91,13 @@ func (x *exchange) second(try *outcome) (cut bool) {
 
 // fallsBack says whether live may still answer in place of the candidate.
 func (x *exchange) fallsBack(try *outcome) bool {
-	v := x.m.arms[x.served].version
-	return x.served != 0 && v.fallback && x.sent == nil && x.r.Context().Err() == nil &&
+	return x.mayFallBack() && x.r.Context().Err() == nil &&
 		(try.failed() || try.problem.kind == problemOverload.kind)
+}
+
+// mayFallBack says whether the request could be answered by live if the candidate fails.
+func (x *exchange) mayFallBack() bool {
+	return x.served != 0 && x.m.arms[x.served].version.fallback && x.sent == nil && x.upgrade == ""
 }
 
 // told tells the breaker how the candidate did. An answer of 4xx is one that it gave well; a client
@@ -128,25 +138,70 @@ func (x *exchange) try(o *outcome, v *version) {
 	case v.err != nil:
 		o.problem, o.fault = problemConfig, release.FaultUpstream
 		return
-	case !v.slots.take(1):
+	case !v.gate.enter(x.r.Context()):
 		o.problem, o.fault = problemOverload, release.FaultGateway
+		if x.r.Context().Err() != nil {
+			o.problem, o.fault = problemGone, release.FaultClient
+		}
 		return
 	}
-	o.slots = v.slots
-	ctx, cancel := context.WithTimeoutCause(x.r.Context(), v.timeout, errVersionTimeout)
-	o.cancel = cancel
-	h := x.g.policy(x.own).outgoing(x.r, v, x.hop, x.m.signals.answerJSON)
-	resp, err := x.g.opts.Upstream.RoundTrip(upstreamRequest(x.conn.traced(ctx), x.r, v, h, x.body, x.sent))
-	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 999) {
-		// 101 was not asked for, other 1xx are no final answer.
-		_ = resp.Body.Close()
-		err = errProtocol
-	}
+	o.gate = v.gate
+	resp, err := x.send(o, v) //nolint:bodyclose // outcome.end closes it
+	x.first = x.g.now()
 	if err != nil {
-		o.problem, o.fault = x.blame(ctx)
+		o.problem, o.fault = x.blame(err)
 		return
 	}
 	o.resp, o.fault = resp, faultOf(resp.StatusCode)
+}
+
+// send asks one version, once more if the observer wants it so.
+func (x *exchange) send(o *outcome, v *version) (*http.Response, error) {
+	for again := false; ; again = true {
+		s := &x.sending
+		x.prepare(s, v)
+		if o.obs = x.observer(v); o.obs != nil {
+			o.obs.sending(&s.out)
+		}
+		var resp *http.Response
+		var err error
+		if v.hedge.After > 0 && s.hedgeable() {
+			resp, err = x.hedged(s)
+		} else {
+			resp, err = s.send(x.g)
+		}
+		x.waited += s.waited
+		o.end_ = s.end
+		if err != nil || o.obs == nil || !o.obs.answered(resp) || again {
+			return resp, err
+		}
+		_ = resp.Body.Close()
+		s.end()
+	}
+}
+
+// prepare fills what is sent to v for the client's request.
+func (x *exchange) prepare(s *sending, v *version) {
+	*s = sending{
+		ctx: x.r.Context(), r: x.r, v: v, body: x.body, sent: x.sent, inform: x.informed, upgrade: x.upgrade, grpc: x.w.grpc,
+		out: outgoing{
+			version: v, url: upstreamURL(v.url, x.r.URL), body: x.body.bytes(),
+			header: x.g.policy(x.own).outgoing(x.r, v, x.hop, x.m.signals.answerJSON),
+		},
+	}
+}
+
+// informed relays an answer of 1xx: early hints, or that the work goes on.
+func (x *exchange) informed(status int, h http.Header) {
+	if x.r.ProtoMajor == 1 && x.r.ProtoMinor == 0 {
+		return // such a client doesn't know them
+	}
+	to := x.w.Header()
+	dropHopByHop(h)
+	dropOwn(h)
+	maps.Copy(to, h)
+	x.w.ResponseWriter.WriteHeader(status) // no beginning of the answer
+	clear(to)
 }
 
 func faultOf(status int) release.Fault {
@@ -161,16 +216,19 @@ func faultOf(status int) release.Fault {
 
 var errProtocol = errors.New("the upstream's answer has an impossible status")
 
-// blame finds out why a try or a body ended early. The order matters: a client that went away ends
-// the context, and a limit that was passed ends the upstream request.
-func (x *exchange) blame(ctx context.Context) (problem, release.Fault) {
+// blame finds out why a try or a body ended early. The order matters: a client that went away closes
+// the upstream's connection, and a limit that was passed ends the upstream request.
+func (x *exchange) blame(err error) (problem, release.Fault) {
 	switch {
 	case x.sent.fault() != nil:
 		if errors.Is(x.sent.fault(), errBodyTooLarge) {
 			return problemBody, release.FaultClient
 		}
+		if x.r.Context().Err() != nil {
+			return problemGone, release.FaultClient
+		}
 		return problemBodyRead, release.FaultClient
-	case errors.Is(context.Cause(ctx), errVersionTimeout):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problemTimeout, release.FaultTimeout
 	case x.r.Context().Err() != nil:
 		return problemGone, release.FaultClient
@@ -180,24 +238,6 @@ func (x *exchange) blame(ctx context.Context) (problem, release.Fault) {
 
 func (g *Gateway) policy(ownBearer bool) headerPolicy {
 	return headerPolicy{keepCookies: g.opts.ForwardCookies, trustForwarded: g.opts.TrustForwarded, ownBearer: ownBearer}
-}
-
-// upstreamRequest builds the request for one version from the client's.
-func upstreamRequest(ctx context.Context, r *http.Request, v *version, h http.Header, body *payload, sent *limited) *http.Request {
-	req := &http.Request{
-		Method: r.Method, URL: upstreamURL(v.url, r.URL), Host: v.host, Header: h,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
-	}
-	switch {
-	case sent != nil:
-		sent.lent = true
-		req.Body, req.ContentLength = sent, r.ContentLength
-	case len(body.bytes()) > 0:
-		req.Body, req.ContentLength = body.reader(), int64(len(body.bytes()))
-		// Lets the transport send it again if a kept connection turns out to be closed.
-		req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
-	}
-	return req.WithContext(ctx)
 }
 
 // upstreamURL puts the version's address before the request's path and query, both as they came.
@@ -233,11 +273,10 @@ func (o *outcome) status() uint16 {
 
 // deliver gives the client the answer, or the gateway's error in its place.
 func (x *exchange) deliver(try *outcome) (cut bool) {
-	x.first = x.g.now()
 	x.e.Fault, x.e.Status = try.fault, try.status()
 	x.stamp(x.w.Header())
-	if x.sent != nil && !x.sent.finished() {
-		x.w.Header().Set("Connection", "close") // where the body ends can't be known before it is read
+	if x.r.ProtoMajor == 1 && x.sent != nil && !x.sent.finished() {
+		x.w.Header()["Connection"] = []string{"close"} // where the body ends can't be known before it is read
 	}
 	if try.resp == nil {
 		x.class = classOf(try)
@@ -245,10 +284,13 @@ func (x *exchange) deliver(try *outcome) (cut bool) {
 			x.e.Flags |= release.FlagCancelled
 			return true // nobody listens
 		}
-		x.g.refuse(x.w, try.problem, "")
+		x.refuse(try.problem, "")
 		return false
 	}
 	x.class = classOf(try)
+	if try.resp.StatusCode == http.StatusSwitchingProtocols {
+		return x.switched(try)
+	}
 	return x.relay(try)
 }
 
@@ -288,14 +330,17 @@ func (x *exchange) relay(try *outcome) (cut bool) {
 		x.kept.start(x.g.opts.Limits.Keep)
 	}
 	x.w.WriteHeader(resp.StatusCode)
-	upErr, downErr := x.pump(resp, stream || resp.ContentLength < 0)
+	upErr, downErr := x.pump(try, stream || resp.ContentLength < 0)
 	switch {
 	case downErr != nil:
 		x.ended(problemGone, release.FaultClient)
 	case upErr != nil:
-		x.ended(x.blame(resp.Request.Context()))
+		x.ended(x.blame(upErr))
 	default:
 		trailers(h, resp.Trailer, announced)
+		if x.w.grpc {
+			x.grpcEnded(resp)
+		}
 		if resp.StatusCode < 400 && x.divert != divertedFailover { // live's answer says nothing of the candidate's
 			x.m.signals.fromAnswer(&x.e, resp.Header, x.kept.bytes(), x.g.opts.Sink)
 		}
@@ -320,31 +365,128 @@ func (x *exchange) ended(p problem, fault release.Fault) {
 	}
 }
 
+// errTruncated is a body that ended well and yet is not whole, as its observer says.
+var errTruncated = errors.New("the answer ended without its last part")
+
+// errClientGone is what observers are told when nobody takes the answer any more.
+var errClientGone = errors.New("the client went away")
+
 // pump copies the body and says on which side it failed.
-func (x *exchange) pump(resp *http.Response, stream bool) (upErr, downErr error) {
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+func (x *exchange) pump(try *outcome, stream bool) (upErr, downErr error) {
 	c := client{w: x.w, rc: http.NewResponseController(x.w), wait: x.g.opts.Limits.WriteTime}
+	p := newPipe(stream)
+	defer p.free()
+	upErr, downErr = x.copy(try, &c, p, stream)
+	var tail []byte
+	if try.obs != nil {
+		err := upErr
+		if downErr != nil {
+			err = errClientGone
+		}
+		var truncated bool
+		if tail, truncated = try.obs.ended(err, try.resp.Trailer); truncated && upErr == nil {
+			upErr = errTruncated
+		}
+	}
+	if downErr != nil {
+		return upErr, downErr
+	}
+	if len(tail) > 0 {
+		if err := c.write(tail, stream); err != nil {
+			return upErr, err
+		}
+	}
+	if upErr != nil {
+		_ = c.flush() // what came is the client's, though the rest is lost
+		return upErr, nil
+	}
+	return nil, c.done()
+}
+
+// copy moves the body's bytes until one side ends.
+func (x *exchange) copy(try *outcome, c *client, p *pipe, stream bool) (upErr, downErr error) {
 	if stream { // the client learns now that an answer begins, however long its first byte takes
 		if err := c.flush(); err != nil {
 			return nil, err
 		}
 	}
-	for {
-		n, err := resp.Body.Read(*buf)
-		if n > 0 {
-			x.kept.keep((*buf)[:n])
-			x.e.RespLen = add32(x.e.RespLen, n)
-			if werr := c.write((*buf)[:n], stream); werr != nil {
-				return nil, werr
+	if len(try.held) > 0 {
+		if err := c.write(try.held, stream); err != nil {
+			return nil, err
+		}
+	}
+	err := try.broken
+	for err == nil {
+		var n int
+		if n, err = try.resp.Body.Read(p.buf); n > 0 {
+			relay, _ := x.see(try, p.buf[:n])
+			if len(relay) > 0 {
+				if werr := c.write(relay, stream); werr != nil {
+					return nil, werr
+				}
+			}
+			p.grow(n)
+		}
+	}
+	if err == io.EOF {
+		return nil, nil
+	}
+	return err, nil
+}
+
+// see shows a piece of the answer to who wants it, and ends the wait for the first content.
+func (x *exchange) see(try *outcome, b []byte) (relay []byte, s seen) {
+	x.kept.keep(b)
+	x.e.RespLen = add32(x.e.RespLen, len(b))
+	relay, s = b, seenContent
+	if try.obs != nil {
+		relay, s = try.obs.chunk(b, x.g.now())
+	}
+	if !try.content && s != seenNothing {
+		try.content = true
+		if x.sending.v.timeouts.FirstToken > 0 {
+			if b, ok := try.resp.Body.(readBy); ok {
+				b.ReadBy(time.Time{})
 			}
 		}
-		if err == io.EOF {
-			return nil, c.done()
+	}
+	return relay, s
+}
+
+// Bounds of what is held back of a stream until its first content.
+const (
+	maxHeldChunks = 64
+	maxHeldBytes  = 256 << 10
+)
+
+// await waits for the first content of a candidate's stream while live could still answer in its
+// place: a stream that fails before it has said anything is as good as none.
+func (x *exchange) await(try *outcome) {
+	if try.resp == nil || try.obs == nil || try.resp.StatusCode != http.StatusOK || !x.mayFallBack() || !try.obs.streaming() {
+		return
+	}
+	p := newPipe(true)
+	defer p.free()
+	for range maxHeldChunks {
+		n, err := try.resp.Body.Read(p.buf)
+		if n > 0 {
+			relay, s := x.see(try, p.buf[:n])
+			try.held = append(try.held, relay...)
+			switch {
+			case s == seenFailed:
+				try.fault = release.FaultUpstream
+				return
+			case s == seenContent || len(try.held) > maxHeldBytes:
+				try.broken = err
+				return
+			}
+			p.grow(n)
 		}
 		if err != nil {
-			_ = c.flush() // what came is the client's, though the rest is lost
-			return err, nil
+			if try.broken = err; err != io.EOF {
+				_, try.fault = x.blame(err)
+			}
+			return
 		}
 	}
 }
@@ -352,6 +494,10 @@ func (x *exchange) pump(resp *http.Response, stream bool) (upErr, downErr error)
 // record completes the exposure and hands it on. It needs nothing of the request's context, which is
 // over when the client is gone, and runs in all cases.
 func (x *exchange) record() {
+	if x.recorded {
+		return
+	}
+	x.recorded = true
 	x.done = x.g.now()
 	latency := micros(x.done.Sub(x.start))
 	first := latency
@@ -369,9 +515,11 @@ func (x *exchange) record() {
 		return
 	}
 	e := &x.e
-	e.Latency = micros(x.conn.off(x.done.Sub(x.start)))
-	e.TTFB = min(micros(x.conn.off(time.Duration(first)*time.Microsecond)), e.Latency)
+	// The wait for a connection is the gateway's: a candidate begins without any while live has all.
+	e.Latency = micros(x.done.Sub(x.start) - x.waited)
+	e.TTFB = min(micros(time.Duration(first)*time.Microsecond-x.waited), e.Latency)
 	e.ReqLen = add32(0, len(x.body.bytes())+x.sent.size())
+	x.measure()
 	x.g.opts.Sink.Record(e)
 }
 

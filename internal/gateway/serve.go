@@ -29,6 +29,8 @@ type exchange struct {
 	own  bool // the client's Authorization was the gateway's key
 	body *payload
 	sent *limited // a body that is streamed instead
+	// upgrade is the protocol that the client asks to switch to; "": none
+	upgrade string
 
 	start  time.Time // the request has been read
 	unit   string
@@ -40,16 +42,19 @@ type exchange struct {
 	class  class
 	done   time.Time
 	first  time.Time
-	conn   connWait
+	waited time.Duration // for connections
 	kept   keeper
 	token  [release.TokenLen]byte
+
+	recorded bool
+	sending  sending // the present try
 
 	e release.Exposure
 }
 
 // serve relays one request: walk (a) of the design.
 func (g *Gateway) serve(w *answer, r *http.Request) {
-	x := &exchange{g: g, w: w, r: r, conn: connWait{now: g.now}}
+	x := &exchange{g: g, w: w, r: r}
 	if p, ok := x.entry(); !ok {
 		g.refuse(w, p, "")
 		return
@@ -143,12 +148,16 @@ func (x *exchange) route() bool {
 	case failed:
 		return false
 	case route == nil:
-		x.g.refuse(x.w, problemNoRoute, "")
+		x.refuse(problemNoRoute, "")
 		return false
 	}
 	x.m = x.p.byPath[route]
 	return true
 }
+
+// smallBody is up to where a body is taken into memory though nothing needs it there: it can be sent
+// again if a kept connection turns out to be closed, and no second goroutine has to carry it.
+const smallBody = 64 << 10
 
 // read brings the body into memory if something needs it there, and bounds it in any case.
 func (x *exchange) read() bool {
@@ -163,7 +172,7 @@ func (x *exchange) read() bool {
 	case x.r.ContentLength > limit:
 		x.refuseBody(errBodyTooLarge)
 		return false
-	case x.m.inBody:
+	case x.m.inBody || x.r.ContentLength > 0 && x.r.ContentLength <= smallBody && !x.w.grpc:
 		p, err := x.readBody(limit)
 		if err != nil {
 			x.refuseBody(err)
@@ -173,6 +182,7 @@ func (x *exchange) read() bool {
 	default:
 		x.sent = &limited{r: x.r.Body, left: limit, length: x.r.ContentLength, closed: make(chan struct{})}
 	}
+	x.upgrade = upgradeOf(x.r)
 	x.start = x.g.now()
 	return true
 }
@@ -200,7 +210,9 @@ func (x *exchange) refuseBody(err error) {
 		p = problemMemory
 	}
 	// What has not been read of the body can't be told from a next request.
-	x.w.Header().Set("Connection", "close")
+	if x.r.ProtoMajor == 1 {
+		x.w.Header().Set("Connection", "close")
+	}
 	x.g.refuse(x.w, p, "")
 }
 
@@ -256,6 +268,11 @@ func (x *exchange) lead(a assign.Assignment) {
 	if !leased {
 		x.served, x.divert = 0, divertedLease
 		x.e.Flags |= release.FlagLease
+		return
+	}
+	if x.m.arms[x.served].version.check.sick() && !x.m.arms[0].version.check.sick() {
+		x.served, x.divert = 0, divertedHealth
+		x.e.Flags |= release.FlagBreaker
 		return
 	}
 	var ok bool

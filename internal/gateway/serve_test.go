@@ -281,7 +281,7 @@ func TestNoRoutesYet(t *testing.T) {
 
 func TestPanicIsOne502(t *testing.T) {
 	w := newWorld(t, credit(0), func(o *Options) {
-		next := o.Upstream
+		next := &http.Transport{DialContext: o.Dial, DisableKeepAlives: true}
 		o.Upstream = roundTrip(func(r *http.Request) (*http.Response, error) {
 			if r.Header.Get("X-Panic") != "" {
 				panic("planted")
@@ -301,7 +301,7 @@ func TestPanicIsOne502(t *testing.T) {
 	if all[0].Fault != release.FaultGateway || all[0].Status != 502 {
 		t.Errorf("recorded %+v", all[0])
 	}
-	if used := w.gateway.planned.Load().models[0].arms[0].version.slots.used.Load(); used != 0 {
+	if used := w.gateway.planned.Load().models[0].arms[0].version.gate.used.Load(); used != 0 {
 		t.Errorf("%d slots were lost", used)
 	}
 }

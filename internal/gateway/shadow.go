@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 
 	"sluice.dev/sluice/internal/release"
@@ -72,90 +73,109 @@ func (c *copies) close(ctx context.Context) error {
 func (x *exchange) mirror() bool {
 	const candidate = 1
 	v := x.m.arms[candidate].version
-	if v.err != nil || !v.slots.take(1) {
+	if v.err != nil || !v.gate.take(1) {
 		x.m.metrics.mirrorDrops.Inc()
 		return false
 	}
 	if !x.g.copies.begin() {
-		v.slots.give(1)
+		v.gate.exit()
 		x.m.metrics.mirrorDrops.Inc()
 		return false
 	}
 	x.m.metrics.mirrored.Inc()
-	h := x.g.policy(x.own).outgoing(x.r, v, x.hop, x.m.signals.answerJSON)
-	h[HeaderShadow] = []string{"true"}
 	c := &exchange{ // a second exchange without a client, which shares only what is never written
-		g: x.g, r: x.r.WithContext(x.g.copies.alive), p: x.p, m: x.m, hop: x.hop,
-		body: x.body, start: x.start, served: candidate, e: x.e, conn: connWait{now: x.g.now},
+		g: x.g, w: &answer{grpc: x.w.grpc}, r: x.r.WithContext(x.g.copies.alive), p: x.p, m: x.m, hop: x.hop, own: x.own,
+		body: x.body, start: x.start, served: candidate, e: x.e,
 	}
+	s := &c.sending
+	c.prepare(s, v)
+	s.inform = nil
+	s.out.header[HeaderShadow] = []string{"true"}
 	c.e.Arm, c.e.Kind = candidate, release.ExposureCopy
 	if x.body != nil {
 		x.body.retain()
 	}
-	go c.copy(v, h)
+	go c.mirrored(v)
 	return true
 }
 
-// copy sends the mirrored request, reads its answer to the end and records it.
-func (x *exchange) copy(v *version, h http.Header) {
+// mirrored sends the copy, reads its answer to the end and records it.
+func (x *exchange) mirrored(v *version) {
 	defer x.g.copies.end()
 	defer x.release()
-	defer v.slots.give(1)
+	defer v.gate.exit()
 	defer x.caught()
-	ctx, cancel := context.WithTimeoutCause(x.g.copies.alive, v.timeout, errVersionTimeout)
-	defer cancel()
-	e := &x.e
+	e, s := &x.e, &x.sending
+	defer s.end()
 	x.start = x.g.now()
 	defer x.recordCopy()
 	e.Status, e.Fault = http.StatusBadGateway, release.FaultGateway // until it is known better
-	resp, err := x.g.opts.Upstream.RoundTrip(upstreamRequest(x.conn.traced(ctx), x.r, v, h, x.body, nil))
-	x.first = x.g.now()
+	var try outcome
+	if try.obs = x.observer(v); try.obs != nil {
+		try.obs.sending(&s.out)
+	}
+	resp, err := s.send(x.g)
+	x.waited, x.first = s.waited, x.g.now()
 	if err != nil {
-		x.blameCopy(ctx)
+		x.blameCopy(err)
 		return
 	}
 	defer func() { _ = resp.Body.Close() }()
+	try.resp = resp
 	e.Status, e.Fault = uint16(resp.StatusCode), faultOf(resp.StatusCode)
+	if try.obs != nil {
+		_ = try.obs.answered(resp) // a copy is sent once
+	}
 	if x.m.signals.answerJSON && !eventStream(resp.Header) {
 		x.kept.start(x.g.opts.Limits.Keep)
 	}
-	if !x.discard(ctx, resp.Body) {
+	err = x.discard(&try)
+	if try.obs != nil {
+		if _, truncated := try.obs.ended(err, resp.Trailer); truncated {
+			e.Flags |= release.FlagTruncated
+		}
+	}
+	if err != nil {
 		return
+	}
+	if s.grpc {
+		x.grpcEnded(resp)
 	}
 	if resp.StatusCode < 400 {
 		x.m.signals.fromAnswer(e, resp.Header, x.kept.bytes(), x.g.opts.Sink)
 	}
 }
 
-// discard reads an answer to its end and says whether that was reached well.
-func (x *exchange) discard(ctx context.Context, body io.Reader) bool {
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+// discard reads an answer to its end; nil: that was reached well, or enough was read.
+func (x *exchange) discard(try *outcome) error {
+	p := newPipe(eventStream(try.resp.Header))
+	defer p.free()
 	for total := 0; ; {
-		n, err := body.Read(*buf)
-		total += n
-		x.kept.keep((*buf)[:n])
-		x.e.RespLen = add32(x.e.RespLen, n)
+		n, err := try.resp.Body.Read(p.buf)
+		if total += n; n > 0 {
+			x.see(try, p.buf[:n])
+			p.grow(n)
+		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return true
+			return nil
 		case err != nil:
-			x.blameCopy(ctx)
+			x.blameCopy(err)
 			x.e.Flags |= release.FlagTruncated
-			return false
+			return err
 		case total > maxCopyAnswer:
 			x.e.Flags |= release.FlagTruncated
-			return true
+			return nil
 		}
 	}
 }
 
 // blameCopy says why a copy failed: its version, or the gateway that is closing.
-func (x *exchange) blameCopy(ctx context.Context) {
+func (x *exchange) blameCopy(err error) {
 	switch {
-	case errors.Is(context.Cause(ctx), errVersionTimeout):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		x.e.Fault, x.e.Status = release.FaultTimeout, uint16(problemTimeout.status)
-	case ctx.Err() != nil:
+	case x.g.copies.alive.Err() != nil:
 		x.e.Fault = release.FaultGateway
 	default:
 		x.e.Fault, x.e.Status = release.FaultUpstream, uint16(problemUpstream.status)
@@ -164,9 +184,11 @@ func (x *exchange) blameCopy(ctx context.Context) {
 
 func (x *exchange) recordCopy() {
 	e := &x.e
-	e.Latency = micros(x.conn.off(x.g.now().Sub(x.start)))
-	e.TTFB = min(micros(x.conn.off(x.first.Sub(x.start))), e.Latency)
+	x.done = x.g.now()
+	e.Latency = micros(x.done.Sub(x.start) - x.waited)
+	e.TTFB = min(micros(x.first.Sub(x.start)-x.waited), e.Latency)
 	e.ReqLen = add32(0, len(x.body.bytes()))
+	x.measure()
 	x.g.opts.Sink.Record(e)
 }
 

@@ -1,0 +1,166 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+const readBuffer = 4 << 10
+
+// conn is one connection. Whoever took it from its host owns it; only abort and the writer of a stream
+// come from other goroutines, and they touch nothing but the socket.
+type conn struct {
+	host *Host
+	net  net.Conn // what is read and written
+	raw  net.Conn // the socket under it
+	fd   syscall.RawConn
+	look look // at the socket's state; made once, so that a look allocates nothing
+
+	br    *bufio.Reader
+	left  int64 // bytes of a head that may still come; -1: no limit
+	said  bool  // a byte of the present answer came
+	kept  bool  // has served a request before
+	since time.Time
+	round uint32
+
+	asked  http.Request // what ReadResponse wants to know of the request
+	abort  func()       // closes the socket; made once
+	stop   func() bool  // ends the watch over the context
+	stream *stream      // being written, or written, for the present request; nil: none
+}
+
+func newConn(h *Host, c, raw net.Conn) *conn {
+	k := &conn{host: h, net: c, raw: raw, left: -1}
+	k.br = bufio.NewReaderSize((*limited)(k), readBuffer)
+	k.abort = func() { _ = raw.Close() }
+	if s, ok := raw.(syscall.Conn); ok {
+		if fd, err := s.SyscallConn(); err == nil {
+			k.fd = fd
+			k.look.init()
+		}
+	}
+	return k
+}
+
+func (c *conn) close() { _ = c.net.Close() }
+
+// usable says that an idle connection is open and that its server has said nothing unasked. A TLS
+// server may say something that is no answer, such as a new session's ticket.
+func (c *conn) usable() bool {
+	if c.fd == nil {
+		return true // a connection in memory, of a test
+	}
+	open, silent := c.look.at(c.fd)
+	return open && (silent || c.host.tls != nil)
+}
+
+// limited is a conn's reading end, which counts while a head is read.
+type limited conn
+
+func (l *limited) Read(b []byte) (int, error) {
+	if l.left < 0 {
+		return l.net.Read(b)
+	}
+	if l.left == 0 {
+		return 0, ErrHeaderTooLarge
+	}
+	if int64(len(b)) > l.left {
+		b = b[:l.left]
+	}
+	n, err := l.net.Read(b)
+	l.left -= int64(n)
+	return n, err
+}
+
+// do sends one request and reads the head of its answer. After an error the connection must be closed.
+func (c *conn) do(ctx context.Context, r *Request) (*http.Response, error) {
+	c.said = false
+	c.stop = nil
+	if ctx.Done() != nil {
+		c.stop = context.AfterFunc(ctx, c.abort)
+	}
+	if err := c.net.SetDeadline(earliest(r.HeadBy, r.Until)); err != nil {
+		r.giveUp()
+		return nil, err
+	}
+	if err := c.write(r); err != nil {
+		return nil, err
+	}
+	resp, err := c.head(r)
+	if err != nil {
+		return nil, err
+	}
+	c.begin(r, resp)
+	return resp, nil
+}
+
+// head reads the head of the answer, past those of 1xx.
+func (c *conn) head(r *Request) (*http.Response, error) {
+	c.asked.Method = r.Method
+	c.left = or(c.host.client.MaxHeader, defaultMaxHeader)
+	defer func() { c.left = -1 }()
+	if _, err := c.br.Peek(1); err != nil {
+		return nil, err
+	}
+	c.said = true
+	for {
+		resp, err := http.ReadResponse(c.br, &c.asked)
+		switch {
+		case err != nil && c.left == 0:
+			return nil, ErrHeaderTooLarge // whatever the parser made of the torn line
+		case err != nil:
+			return nil, err
+		case resp.ProtoMajor != 1 || resp.StatusCode < 100:
+			return nil, ErrProtocol
+		case resp.StatusCode == http.StatusSwitchingProtocols:
+			if r.Upgrade == "" {
+				return nil, ErrProtocol
+			}
+			return resp, nil
+		case resp.StatusCode >= 200:
+			return resp, nil
+		case r.Informed != nil && resp.StatusCode != http.StatusContinue:
+			r.Informed(resp.StatusCode, resp.Header)
+		}
+	}
+}
+
+// outlived says that a request may be sent again because a kept connection had been closed by its
+// server before the request arrived.
+func (c *conn) outlived(r *Request, err error) bool {
+	if !c.kept || c.said || r.Stream != nil || r.Upgrade != "" || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrInvalid) {
+		return false
+	}
+	return repeatable(r) || time.Since(c.since) >= idleLong
+}
+
+// repeatable says that sending the request twice is the same as once (RFC 9110 section 9.2.2), or that
+// its sender says so.
+func repeatable(r *Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	_, one := r.Header["Idempotency-Key"]
+	_, other := r.Header["X-Idempotency-Key"]
+	return one || other
+}
+
+// finish ends an exchange: the connection is kept if all of it is in order.
+func (c *conn) finish(reusable bool) {
+	watched := c.stop == nil || c.stop() // false: the context has ended, the socket is closed or will be
+	c.stop = nil
+	if !watched || !reusable || c.br.Buffered() > 0 || c.stream != nil && !c.stream.sent() {
+		c.close()
+		return
+	}
+	c.stream = nil
+	c.kept, c.since = true, time.Now()
+	c.host.keep(c)
+}

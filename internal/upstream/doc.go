@@ -1,0 +1,27 @@
+// Package upstream asks model servers over HTTP/1.1, on the hot path of the gateway.
+//
+// net/http's Transport drives each connection by two goroutines and hands a request from one to the
+// other four times; that is half of what a proxied request costs. Here the request's own goroutine
+// does all of it: it takes a connection, writes, reads the head with net/http's own parser, and reads
+// the body as the caller asks for it. Only a body that is streamed from the client is written by a
+// goroutine of its own, so that an answer that comes before its end is seen.
+//
+// # The way of a request
+//
+//  1. Host.Do takes the connection that was used last, if its socket says that it is open and silent
+//     (alive_unix.go), or dials. Bytes that nobody asked for, a poisoned answer, close it.
+//  2. write.go: one buffer holds the head and a small body, one system call sends them.
+//  3. conn.go: http.ReadResponse reads the head under a limit of bytes and time; 1xx answers go to
+//     Request.Informed, at most as many as fit the same limit.
+//  4. body.go: the body is read under the request's deadlines; at its end the connection is kept, in
+//     all other cases it is closed.
+//
+// # Promises
+//
+//   - A context that ends closes the connection at once, whatever it is doing.
+//   - A request is sent again only on a new connection, once, if it was sent on a kept one, not one
+//     byte of an answer came, its body is in memory, and its method may be repeated or the connection
+//     had been idle for so long (idleLong) that the server's own time limit is the reason.
+//   - Nothing is decoded, added or followed: no compression, no redirect, no proxy, no cookie.
+//   - What an answer holds beyond its end is never taken for a next one.
+package upstream
