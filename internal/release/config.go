@@ -30,6 +30,10 @@ type ConfigSpec struct {
 	Admin AdminConfig `json:"admin,omitzero"`
 	// How telemetry waits for the store.
 	Telemetry TelemetryConfig `json:"telemetry,omitzero"`
+	// Where the bodies lie that Model files ask to capture.
+	Capture CaptureConfig `json:"capture,omitzero"`
+	// Where traces and metrics are sent, beside /metrics.
+	OTLP OTLPConfig `json:"otlp,omitzero"`
 	// Webhooks that are told of decisions.
 	Notify []NotifyConfig `json:"notify,omitempty"`
 	// What is logged on standard error.
@@ -129,6 +133,27 @@ type TelemetryConfig struct {
 	SpoolSize Bytes `json:"spoolSize,omitzero"`
 }
 
+// CaptureConfig says where captured bodies lie and who can read them.
+type CaptureConfig struct {
+	// Folder of the encrypted files. Default: capture, inside dataDir.
+	Dir string `json:"dir,omitempty"`
+	// Public key (age1..., from age-keygen) of who may read them, so that the machine itself can't. Default: a key is made
+	// in dataDir, readable by its owner alone.
+	Recipient string `json:"recipient,omitempty"`
+	// Most that the folder may hold; what finds no room is dropped and counted. Default: 1GiB.
+	Size Bytes `json:"size,omitzero"`
+}
+
+// OTLPConfig says where traces and metrics are sent by the OpenTelemetry protocol (HTTP, protobuf).
+type OTLPConfig struct {
+	// Base address of the collector, like http://127.0.0.1:4318. Default: nothing is sent.
+	Endpoint string `json:"endpoint,omitempty"`
+	// Headers of each request to it. Values are references: "env:NAME" or "file:PATH".
+	Headers map[string]Secret `json:"headers,omitempty"`
+	// Share of the requests that are traced when their client doesn't say. Default: 1%.
+	Traces Share `json:"traces,omitzero"`
+}
+
 // LogConfig says what is logged, and how.
 type LogConfig struct {
 	// Least severe level: debug, info (default), warn or error.
@@ -181,6 +206,8 @@ const (
 	DefaultRing            = 65_536
 	DefaultSpool           = "spool"
 	DefaultSpoolSize       = 1 << 30
+	DefaultCaptureSize     = 1 << 30
+	DefaultTraces          = Whole / 100
 )
 
 // DefaultConfig is what an empty file means.
@@ -208,6 +235,10 @@ func (c *Config) Normalise() *Config {
 	setDefault(&s.Admin.Listen, DefaultAdminListen)
 	setDefault(&s.Telemetry.Ring, DefaultRing)
 	setDefault(&s.Telemetry.SpoolSize, DefaultSpoolSize)
+	setDefault(&s.Capture.Size, DefaultCaptureSize)
+	if s.OTLP.Endpoint != "" {
+		setDefault(&s.OTLP.Traces, DefaultTraces)
+	}
 	s.Notify = normaliseNotify(s.Notify)
 	setDefault(&s.Log.Level, LogInfo)
 	setDefault(&s.Log.Format, LogText)

@@ -42,6 +42,11 @@ func TestDefaultConfig(t *testing.T) {
 
 func TestConfigFaults(t *testing.T) {
 	for _, tt := range []struct{ spec, want string }{
+		{"capture: {recipient: me}", "config.yaml:3:29: capture.recipient: it is no public key"},
+		{"capture: {size: 1B}", "config.yaml:3:24: capture.size: 1B is out of range"},
+		{"otlp: {traces: 5%}", "config.yaml:3:14: otlp.endpoint: it is missing"},
+		{"otlp: {endpoint: \"ftp://x\"}", "config.yaml:3:25: otlp.endpoint: the scheme"},
+		{"otlp: {endpoint: \"http://x\", headers: {Authorization: Bearer-x}}", "config.yaml:3:62: otlp.headers.Authorization: a secret must not stand in the file"},
 		{"namespace: A.B", "config.yaml:3:19: namespace: \"A.B\" is not a valid name"},
 		{"role: gatway", `role: "gatway" is not known here (write one of "all", "gateway" or "controller"; did you mean "gateway"?)`},
 		{"role: gateway", "role: a gateway alone can't reach the embedded store"},

@@ -37,6 +37,7 @@ type Spec struct {
 	Live     string              `json:"live"`               // the first live version; afterwards status.live is Sluice's
 	Limits   Limits              `json:"limits,omitzero"`    // of what a client may send
 	Feedback FeedbackSpec        `json:"feedback,omitzero"`  // how late outcomes are accepted
+	Capture  *Capture            `json:"capture,omitempty"`  // a sample of bodies for people to look at; default: none
 	Metrics  []Metric            `json:"metrics"`            // what is measured, and what may be lost
 	Plan     Plan                `json:"plan"`               // the way of a release
 }
@@ -155,6 +156,14 @@ type Secret string
 // Limits of what a client may send to this model.
 type Limits struct {
 	Body Bytes `json:"body,omitzero"` // default 10 MiB
+}
+
+// Capture keeps a sample of requests and answers, for people to look at: redacted, encrypted, for a while.
+type Capture struct {
+	Share   Share    `json:"share"`            // of the exchanges
+	Redact  []string `json:"redact,omitempty"` // json:PATH of values to take out whole; # is all elements of a list. E-mail addresses, numbers of telephones, cards, accounts and national ids, and the unit, are taken out anyway
+	Keep    Duration `json:"keep,omitzero"`    // default 72 h, at most 30 days
+	MaxBody Bytes    `json:"maxBody,omitzero"` // longer bodies are not kept; default 64 KiB, at most 1 MiB
 }
 
 // FeedbackSpec bounds how late an outcome may be told.

@@ -29,6 +29,9 @@ func (m *Model) Normalise() *Model {
 		s.Versions[name] = v
 	}
 	setDefault(&s.Limits.Body, DefaultBodyLimit)
+	if s.Capture != nil {
+		s.Capture = s.Capture.normalise()
+	}
 	setDefault(&s.Feedback.Horizon, Duration(DefaultHorizon))
 	s.Plan.normalise()
 	window := min(Duration(DefaultWindow), s.Plan.shortestHold())

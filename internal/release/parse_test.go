@@ -141,6 +141,21 @@ func edit(t *testing.T, pairs ...string) []byte {
 }
 
 // One fault at a time: its place, and what it says.
+func TestRedactPaths(t *testing.T) {
+	data := strings.Replace(string(read(t, "design.yaml")), "live: v1 ", "capture: {share: 1%, redact: [\"json: messages.#.content\"]}\n  live: v1 ", 1)
+	m, faults := ParseModel("design.yaml", []byte(data))
+	if faults.Err() != nil {
+		t.Fatal(faults)
+	}
+	m = m.Normalise()
+	if got := strings.Join(m.Spec.RedactPaths(), " "); got != "messages.#.content applicant.id" {
+		t.Errorf("paths %q: want those of the file and those of the unit", got)
+	}
+	if c := m.Spec.Capture; c.Keep.Std() != DefaultCaptureKeep || c.MaxBody != DefaultCaptureBody {
+		t.Errorf("defaults %+v", c)
+	}
+}
+
 func TestOneFault(t *testing.T) {
 	canary := "- canary:     {shares: [50%, 80%], hold: 10m, deadline: 24h, onUndecided: pause}"
 	correct := `{name: correct,  source: "agree(json:decision, feedback:outcome)", window: 1h, direction: higher, margin: 1pp, role: objective}`
@@ -177,6 +192,11 @@ func TestOneFault(t *testing.T) {
 		{"tolerate in another unit", "tolerate: 1.1x", "tolerate: 10%", "metrics[1].tolerate: 10% has another unit than the margin 1.25x"},
 		{"tolerate above margin", "tolerate: 1.1x", "tolerate: 1.25x", "metrics[1].tolerate: 1.25x is not below the margin 1.25x"},
 		{"kind of source", "kind: category, margin: 0.05bits", "kind: latency, margin: 1.5x", "metrics[3].kind: json:decision can't be judged as latency"},
+		{"nothing captured", "live: v1 ", "capture: {share: 0%}\n  live: v1 ", "capture.share: nothing would be kept"},
+		{"capture for ever", "live: v1 ", "capture: {share: 1%, keep: 100d}\n  live: v1 ", "capture.keep: bodies are kept for a minute at least"},
+		{"capture of long bodies", "live: v1 ", "capture: {share: 1%, maxBody: 1GiB}\n  live: v1 ", "capture.maxBody: a body of"},
+		{"redaction of nothing", "live: v1 ", "capture: {share: 1%, redact: [email]}\n  live: v1 ", `capture.redact[0]: "email" names no values`},
+		{"redaction by a query", "live: v1 ", "capture: {share: 1%, redact: [\"json:a.#(b==1).c\"]}\n  live: v1 ", "capture.redact[0]: "},
 		{"raw dialect", "dialect: json", "dialect: raw", "unit.from[1]: bodies of the dialect raw are not looked into"},
 		{"own path", "path: /credit", "path: /-/sluice/x", "match.path: /-/sluice/ belongs to Sluice itself"},
 		{"nothing matched", "match: {path: /credit}", "match: {}", "match: it matches no request"},

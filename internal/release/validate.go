@@ -43,6 +43,7 @@ func (m *Model) validate(at *Positions) Faults {
 	c.segments()
 	c.versions()
 	c.limits()
+	c.capture()
 	c.metrics()
 	c.plan()
 	return c.faults

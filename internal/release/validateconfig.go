@@ -2,8 +2,10 @@ package release
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +57,11 @@ func (c *Config) validate(at *Positions) Faults {
 	x.serverLimits("spec.gateway.limits", s.Gateway.Limits, raw.Gateway.Limits)
 	x.count("spec.telemetry.ring", s.Telemetry.Ring, raw.Telemetry.Ring, 1024, 1<<22)
 	x.size("spec.telemetry.spoolSize", s.Telemetry.SpoolSize, raw.Telemetry.SpoolSize, 1<<20, maxBytes)
+	x.size("spec.capture.size", s.Capture.Size, raw.Capture.Size, 1<<20, maxBytes)
+	if r := s.Capture.Recipient; r != "" && !strings.HasPrefix(r, "age1") {
+		x.fail("spec.capture.recipient", "write the public key that age-keygen prints, age1...", "it is no public key")
+	}
+	x.otlp("spec.otlp", s.OTLP)
 	x.notify("spec.notify", s.Notify)
 	return x.faults
 }
@@ -141,6 +148,23 @@ func (c *checker) tls(path string, t *TLSConfig) {
 	}
 	if t.Key == "" {
 		c.fail(path+".key", "write the path of a PEM file", "it is empty")
+	}
+}
+
+func (c *checker) otlp(path string, o OTLPConfig) {
+	if o.Endpoint == "" {
+		if len(o.Headers) > 0 || o.Traces > 0 {
+			c.fail(path+".endpoint", "write the collector's address, like http://127.0.0.1:4318", "it is missing")
+		}
+		return
+	}
+	c.url(path+".endpoint", o.Endpoint)
+	if o.Traces > Whole {
+		c.fail(path+".traces", "write a share from 0% to 100%", "%s is more than all", o.Traces)
+	}
+	c.headerNames(path+".headers", slices.Sorted(maps.Keys(o.Headers)))
+	for _, name := range slices.Sorted(maps.Keys(o.Headers)) {
+		c.secret(child(path+".headers", name), name, o.Headers[name])
 	}
 }
 
