@@ -46,7 +46,7 @@ var arrows = map[string]struct {
 	"internal/ofrep":      {"internal/assign internal/release", "the data plane stays light"},
 	"internal/ingest":     {"internal/release internal/tally", "telemetry to log to sums; app hands it the log"},
 	"internal/controller": {"internal/judge internal/records internal/release internal/rollout internal/tally", "the loop joins judge and rollout through records"},
-	"internal/api":        {"internal/judge internal/looks internal/records internal/release internal/rollout", "shows and commands what records hold"},
+	"internal/api":        {"internal/judge internal/looks internal/records internal/release internal/rollout internal/simulate", "shows and commands what records hold; its answers hold the reports of simulations"},
 
 	"internal/simulate": {"internal/assign internal/judge internal/release internal/rollout internal/stats internal/tally", "the core on a virtual clock"},
 	"internal/compare":  {"internal/stats", "two finished samples of outputs: no release, no traffic, no looking again"},

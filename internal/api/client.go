@@ -33,8 +33,7 @@ func (c *Client) Apply(ctx context.Context, req ApplyRequest) (ApplyResponse, er
 
 // Models returns all models.
 func (c *Client) Models(ctx context.Context) ([]Model, error) {
-	p, err := call1[Page[Model]](ctx, c, http.MethodGet, "/api/v1/models", nil)
-	return p.Items, err
+	return pages[Model](ctx, c, "/api/v1/models")
 }
 
 // Model returns one model with its file.
@@ -49,8 +48,7 @@ func (c *Client) Start(ctx context.Context, model string, req StartRequest) (Rel
 
 // Releases returns all releases of a model, oldest first.
 func (c *Client) Releases(ctx context.Context, model string) ([]Release, error) {
-	p, err := call1[Page[Release]](ctx, c, http.MethodGet, releasesPath(model), nil)
-	return p.Items, err
+	return pages[Release](ctx, c, releasesPath(model))
 }
 
 // Release returns release n with its decisions; n = 0 asks for the latest.
@@ -75,8 +73,7 @@ func (c *Client) Undo(ctx context.Context, model, reason string) (Release, error
 
 // Audit returns a model's decisions, oldest first.
 func (c *Client) Audit(ctx context.Context, model string) ([]rollout.Decision, error) {
-	p, err := call1[Page[rollout.Decision]](ctx, c, http.MethodGet, "/api/v1/models/"+url.PathEscape(model)+"/audit", nil)
-	return p.Items, err
+	return pages[rollout.Decision](ctx, c, "/api/v1/models/"+url.PathEscape(model)+"/audit")
 }
 
 // Verify recomputes a model's chain of decisions.
@@ -91,8 +88,7 @@ func (c *Client) Feedback(ctx context.Context, lines []byte) (json.RawMessage, e
 
 // Tokens lists tokens, CreateToken makes one, RevokeToken ends one.
 func (c *Client) Tokens(ctx context.Context) ([]records.Token, error) {
-	p, err := call1[Page[records.Token]](ctx, c, http.MethodGet, "/api/v1/tokens", nil)
-	return p.Items, err
+	return pages[records.Token](ctx, c, "/api/v1/tokens")
 }
 
 // CreateToken makes a token; the answer holds the only copy in clear.
@@ -100,10 +96,35 @@ func (c *Client) CreateToken(ctx context.Context, req TokenRequest) (TokenRespon
 	return call1[TokenResponse](ctx, c, http.MethodPost, "/api/v1/tokens", req)
 }
 
+// RotateToken replaces a token by a new one; the answer holds the only copy in clear.
+func (c *Client) RotateToken(ctx context.Context, id string, req RotateRequest) (TokenResponse, error) {
+	return call1[TokenResponse](ctx, c, http.MethodPost, "/api/v1/tokens/"+url.PathEscape(id)+":rotate", req)
+}
+
 // RevokeToken ends a token at once.
 func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	_, err := call1[map[string]string](ctx, c, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(id), nil)
 	return err
+}
+
+// Status returns how the server is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call1[Status](ctx, c, http.MethodGet, "/api/v1/status", nil)
+}
+
+// Series returns release n over time, in at most so many points; n = 0 asks for the latest.
+func (c *Client) Series(ctx context.Context, model string, n uint32, points int) (Series, error) {
+	return call1[Series](ctx, c, http.MethodGet, fmt.Sprintf("%s/%d/series?points=%d", releasesPath(model), n, points), nil)
+}
+
+// Evidence returns what the sums of release n look like; n = 0 asks for the latest.
+func (c *Client) Evidence(ctx context.Context, model string, n uint32) (Evidence, error) {
+	return call1[Evidence](ctx, c, http.MethodGet, fmt.Sprintf("%s/%d/evidence", releasesPath(model), n), nil)
+}
+
+// Simulate runs a plan on synthetic traffic.
+func (c *Client) Simulate(ctx context.Context, req SimulateRequest) (SimulateResponse, error) {
+	return call1[SimulateResponse](ctx, c, http.MethodPost, "/api/v1/simulate", req)
 }
 
 // WhoAmI returns who the token belongs to.
@@ -156,6 +177,22 @@ func readEvents(r io.Reader, see func(Release) bool) error {
 
 func releasesPath(model string) string {
 	return "/api/v1/models/" + url.PathEscape(model) + "/releases"
+}
+
+// pages reads a whole list, page by page.
+func pages[T any](ctx context.Context, c *Client, path string) ([]T, error) {
+	var all []T
+	for after := ""; ; {
+		p, err := call1[Page[T]](ctx, c, http.MethodGet, fmt.Sprintf("%s?limit=%d&after=%s", path, maxLimit, url.QueryEscape(after)), nil)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p.Items...)
+		if p.Next == "" || p.Next == after {
+			return all, nil
+		}
+		after = p.Next
+	}
 }
 
 // call1 sends one call and decodes its answer.

@@ -28,22 +28,6 @@ func (s *server) version(call) (any, error) { return text{"version": s.o.Version
 
 func (s *server) whoami(c call) (any, error) { return c.who, nil }
 
-func (s *server) listModels(c call) (any, error) {
-	models, err := s.o.Records.Models(c.Context())
-	if err != nil {
-		return nil, err
-	}
-	page := Page[Model]{Items: make([]Model, 0, len(models))}
-	for _, m := range models {
-		view, err := s.modelView(c, m)
-		if err != nil {
-			return nil, err
-		}
-		page.Items = append(page.Items, view)
-	}
-	return page, nil
-}
-
 func (s *server) getModel(c call) (any, error) {
 	m, err := s.o.Records.Model(c.Context(), c.PathValue("model"))
 	if err != nil {
@@ -51,6 +35,7 @@ func (s *server) getModel(c call) (any, error) {
 	}
 	view, err := s.modelView(c, m)
 	view.Spec = m.Spec
+	c.etag(m.Revision)
 	return view, err
 }
 
@@ -61,6 +46,11 @@ func (s *server) modelView(c call, m records.Model) (Model, error) {
 	}
 	if m.Last == 0 {
 		return view, nil
+	}
+	if s.o.Traffic != nil && m.Running != 0 {
+		if rate, ok := s.o.Traffic(view.Name); ok {
+			view.Traffic = &Traffic{RequestsPerSecond: rate}
+		}
 	}
 	rel, err := s.o.Records.Release(c.Context(), view.Name, m.Last)
 	if err != nil {
@@ -80,6 +70,10 @@ func (s *server) applyModel(c call) (any, error) {
 	if name == "" {
 		name = "model.yaml"
 	}
+	change, err := c.change(req.Reason)
+	if err != nil {
+		return nil, err
+	}
 	m, faults := release.ParseModel(name, []byte(req.File))
 	if err := faults.Err(); err != nil {
 		return nil, err
@@ -94,10 +88,12 @@ func (s *server) applyModel(c call) (any, error) {
 			return nil, err
 		}
 	}
-	stored, changed, err := s.o.Records.PutModel(c.Context(), m, c.who, s.o.Now())
+	change.Now = s.o.Now()
+	stored, changed, err := s.o.Records.ApplyModel(c.Context(), m, change)
 	if err != nil {
 		return nil, err
 	}
+	c.etag(stored.Revision)
 	if changed {
 		err = s.publish(c)
 	}
@@ -161,51 +157,28 @@ func (s *server) startRelease(c call) (any, error) {
 
 func (s *server) begin(c call, p records.StartParams) (any, error) {
 	p.Who, p.Now, p.Salt = c.who, s.o.Now(), s.o.Salt()
+	var err error
+	if p.At, err = c.seen(); err != nil {
+		return nil, err
+	}
 	rel, _, err := s.o.Records.Start(c.Context(), p)
 	if err != nil {
 		return nil, err
 	}
+	c.etag(rel.Revision)
 	return s.view(rel.State), s.publish(c)
 }
 
-func (s *server) listReleases(c call) (any, error) {
-	releases, err := s.o.Records.Releases(c.Context(), c.PathValue("model"))
-	if err != nil {
-		return nil, err
-	}
-	if len(releases) == 0 {
-		if _, err := s.o.Records.Model(c.Context(), c.PathValue("model")); err != nil {
-			return nil, err
-		}
-	}
-	page := Page[Release]{Items: make([]Release, 0, len(releases))}
-	for _, r := range releases {
-		page.Items = append(page.Items, s.view(r.State))
-	}
-	return page, nil
-}
-
 func (s *server) getRelease(c call) (any, error) {
-	n, err := number(c.PathValue("n"))
-	if err != nil {
-		return nil, err
-	}
-	rel, err := s.o.Records.Release(c.Context(), c.PathValue("model"), n)
+	rel, err := s.release(c)
 	if err != nil {
 		return nil, err
 	}
 	view := s.view(rel.State)
 	view.Strata, view.Baseline, view.Spec = rel.State.Strata, rel.State.Baseline, &rel.State.Spec
-	decisions, _, err := s.o.Records.Decisions(c.Context(), rel.State.Model, 0)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range decisions {
-		if d.Release == rel.State.Number {
-			view.Decisions = append(view.Decisions, d)
-		}
-	}
-	return view, nil
+	view.Decisions, err = s.o.Records.DecisionsOf(c.Context(), rel.State.Model, rel.State.Number)
+	c.etag(rel.Revision)
+	return view, err
 }
 
 // releaseCommand serves POST /models/{model}/releases/{n}:{verb}.
@@ -234,10 +207,15 @@ func (s *server) releaseCommand(c call) (any, error) {
 		}
 		n = rel.State.Number
 	}
-	rel, _, err := s.o.Records.Apply(c.Context(), name, n, rollout.Input{Now: s.o.Now(), Command: &cmd}, nil)
+	at, err := c.seen()
 	if err != nil {
 		return nil, err
 	}
+	rel, _, err := s.o.Records.ApplyAt(c.Context(), name, n, rollout.Input{Now: s.o.Now(), Command: &cmd}, nil, at)
+	if err != nil {
+		return nil, err
+	}
+	c.etag(rel.Revision)
 	return s.view(rel.State), s.publish(c)
 }
 
@@ -288,28 +266,8 @@ func (s *server) getReport(c call) (any, error) {
 	return rawJSON(b), err
 }
 
-func (s *server) listAudit(c call) (any, error) {
-	name := c.PathValue("model")
-	if _, err := s.o.Records.Model(c.Context(), name); err != nil {
-		return nil, err
-	}
-	decisions, _, err := s.o.Records.Decisions(c.Context(), name, 0)
-	if err != nil {
-		return nil, err
-	}
-	if decisions == nil {
-		decisions = []rollout.Decision{}
-	}
-	return Page[rollout.Decision]{Items: decisions}, nil
-}
-
 func (s *server) verifyAudit(c call) (any, error) {
 	return s.o.Records.Verify(c.Context(), c.PathValue("model"))
-}
-
-func (s *server) listTokens(c call) (any, error) {
-	tokens, err := s.o.Records.Tokens(c.Context())
-	return Page[records.Token]{Items: tokens}, err
 }
 
 func (s *server) createToken(c call) (any, error) {
@@ -317,20 +275,112 @@ func (s *server) createToken(c call) (any, error) {
 	if err := decodeBody(c, maxBody, &req); err != nil {
 		return nil, err
 	}
-	t := records.Token{Name: req.Name, Role: req.Role, Groups: req.Groups, By: c.who.Name}
-	if req.Expires > 0 {
-		t.Expires = s.o.Now().Add(time.Duration(req.Expires))
-	}
-	t, clear, err := s.o.Records.CreateToken(c.Context(), t, s.o.Now())
+	change, err := c.change(req.Reason)
 	if err != nil {
 		return nil, err
 	}
-	return TokenResponse{ID: t.ID, Name: t.Name, Role: t.Role, Token: clear}, nil
+	change.Now = s.o.Now()
+	t := records.Token{Name: req.Name, Role: req.Role, Groups: req.Groups}
+	if req.Expires < 0 {
+		return nil, badRequest("expires lies in the past", `write a time from now on, like "720h"`)
+	}
+	if req.Expires > 0 {
+		t.Expires = change.Now.Add(time.Duration(req.Expires))
+	}
+	t, clear, err := s.o.Records.IssueToken(c.Context(), t, change)
+	if err != nil {
+		return nil, err
+	}
+	return tokenResponse(t, clear), nil
+}
+
+func tokenResponse(t records.Token, clear string) TokenResponse {
+	out := TokenResponse{ID: t.ID, Name: t.Name, Role: t.Role, Token: clear}
+	if !t.Expires.IsZero() {
+		out.Expires = &t.Expires
+	}
+	return out
+}
+
+// tokenCommand serves POST /tokens/{id}:rotate: an admin rotates any token, everybody their own.
+func (s *server) tokenCommand(c call) (any, error) {
+	id, verb, ok := strings.Cut(c.PathValue("call"), ":")
+	if !ok || verb != "rotate" {
+		return nil, s.unknownRoute(c.Request)
+	}
+	var req RotateRequest
+	if err := decodeBody(c, maxBody, &req); err != nil {
+		return nil, err
+	}
+	if id != c.who.ID || id == "" {
+		if err := records.Require(c.who, records.Admin); err != nil {
+			return nil, err
+		}
+	}
+	if req.Grace < 0 || req.Expires < 0 {
+		return nil, badRequest("a time lies in the past", `write times from now on, like "24h"`)
+	}
+	change, err := c.change(req.Reason)
+	if err != nil {
+		return nil, err
+	}
+	change.Now = s.o.Now()
+	o := records.Rotation{Grace: time.Duration(req.Grace), Lasts: time.Duration(req.Expires)}
+	t, clear, err := s.o.Records.RotateToken(c.Context(), id, o, change)
+	if err != nil {
+		return nil, err
+	}
+	return tokenResponse(t, clear), nil
 }
 
 func (s *server) revokeToken(c call) (any, error) {
+	q := c.query("reason")
+	if q.err != nil {
+		return nil, q.err
+	}
+	change, err := c.change(q.text("reason"))
+	if err != nil {
+		return nil, err
+	}
+	change.Now = s.o.Now()
 	id := c.PathValue("id")
-	return text{"revoked": id}, s.o.Records.RevokeToken(c.Context(), id, s.o.Now())
+	return text{"revoked": id}, s.o.Records.EndToken(c.Context(), id, change)
+}
+
+// change says who wants something, why, and which revision of it they have seen.
+func (c call) change(reason string) (records.Change, error) {
+	if len(reason) > maxReason {
+		return records.Change{}, badRequest(fmt.Sprintf("the reason is longer than %d bytes", maxReason), "")
+	}
+	at, err := c.seen()
+	return records.Change{Who: c.who, Reason: reason, At: at}, err
+}
+
+func (s *server) listActs(c call) (any, error) {
+	q := c.query("limit", "after")
+	limit, end := q.limit(), -1
+	q.cursor(&end)
+	if q.err != nil {
+		return nil, q.err
+	}
+	all, err := s.o.Records.Acts(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	page := ActPage{Items: []records.Act{}, OK: true}
+	if err := records.VerifyActs(all); err != nil {
+		page.OK, page.Fault = false, err.Error()
+	}
+	if end < 0 || end > len(all) {
+		end = len(all)
+	}
+	for i := end - 1; i >= 0 && len(page.Items) < limit; i-- { // newest first
+		page.Items, end = append(page.Items, all[i]), i
+	}
+	if end > 0 {
+		page.Next = cursorOf(end)
+	}
+	return page, nil
 }
 
 // number reads a release number; "latest" and "0" ask for the latest.

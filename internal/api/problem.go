@@ -3,8 +3,12 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
+	"sluice.dev/sluice/internal/records"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -41,6 +45,7 @@ type httpError struct {
 	status int
 	msg    string
 	remedy string
+	retry  time.Duration // for Retry-After; 0: none
 }
 
 func (e *httpError) Error() string { return e.msg }
@@ -53,7 +58,7 @@ func badRequest(msg, remedy string) error {
 func problemOf(err error) Problem {
 	var he *httpError
 	if errors.As(err, &he) {
-		return Problem{Type: "about:blank", Title: http.StatusText(he.status), Status: he.status, Detail: he.msg, Remedy: he.remedy}
+		return Problem{Type: "about:blank", Title: http.StatusText(he.status), Status: he.status, Detail: he.msg, Remedy: he.remedy, retry: he.retry}
 	}
 	var faults release.Faults
 	if errors.As(err, &faults) {
@@ -64,6 +69,9 @@ func problemOf(err error) Problem {
 		return Problem{Type: "about:blank", Title: "Internal Server Error", Status: 500, Detail: "an internal error; the server's log says more"}
 	}
 	status := statusOf[re.Kind]
+	if errors.Is(err, records.ErrMoved) {
+		status = http.StatusPreconditionFailed
+	}
 	p := Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: re.Msg, Remedy: re.Remedy}
 	if re.Op != "" {
 		p.Detail = re.Op + ": " + re.Msg
@@ -87,8 +95,11 @@ func faultsProblem(faults release.Faults) Problem {
 
 func writeProblem(w http.ResponseWriter, p Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "2")
+	if p.Status == http.StatusServiceUnavailable && p.retry == 0 {
+		p.retry = 2 * time.Second
+	}
+	if p.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retry.Seconds()))))
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="sluice"`)

@@ -17,6 +17,7 @@ type schemas struct {
 func newSchemas() *schemas { return &schemas{named: object{}} }
 
 var (
+	numbersType  = reflect.TypeFor[Numbers]()
 	timeType     = reflect.TypeFor[time.Time]()
 	durationType = reflect.TypeFor[time.Duration]()
 	textType     = reflect.TypeFor[encoding.TextMarshaler]()
@@ -34,6 +35,8 @@ func (g *schemas) schema(t reflect.Type) object {
 		return object{"type": "integer", "description": "nanoseconds"}
 	case t.Kind() == reflect.Pointer:
 		return g.schema(t.Elem())
+	case t == numbersType:
+		return object{"type": "array", "items": object{"type": []any{"number", "null"}}}
 	case t.Implements(jsonType) || reflect.PointerTo(t).Implements(jsonType):
 		return object{}
 	case t.Implements(textType) || reflect.PointerTo(t).Implements(textType):
@@ -78,15 +81,29 @@ func (g *schemas) structure(t reflect.Type) object {
 	}
 	body := object{"type": "object"}
 	g.named[name] = body // before its fields, which may refer to it
-	properties, required := object{}, []any{}
+	properties := object{}
+	required := g.fields(t, properties)
+	body["properties"] = properties
+	if len(required) > 0 {
+		body["required"] = required
+	}
+	return ref
+}
+
+// fields adds a struct's fields, and those of the structs that it embeds, and returns the names of those that are always
+// there.
+func (g *schemas) fields(t reflect.Type, properties object) (required []any) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := f.Tag.Get("json")
 		key, options, _ := strings.Cut(tag, ",")
-		if !f.IsExported() || tag == "-" {
+		switch {
+		case !f.IsExported() || tag == "-":
 			continue
-		}
-		if key == "" {
+		case f.Anonymous && key == "" && f.Type.Kind() == reflect.Struct:
+			required = append(required, g.fields(f.Type, properties)...)
+			continue
+		case key == "":
 			key = f.Name
 		}
 		properties[key] = g.schema(f.Type)
@@ -94,11 +111,7 @@ func (g *schemas) structure(t reflect.Type) object {
 			required = append(required, key)
 		}
 	}
-	body["properties"] = properties
-	if len(required) > 0 {
-		body["required"] = required
-	}
-	return ref
+	return required
 }
 
 // schemaName is the type's name, with its package where two packages may use the same one.

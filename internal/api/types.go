@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sluice.dev/sluice/internal/judge"
+	"sluice.dev/sluice/internal/records"
 	"sluice.dev/sluice/internal/release"
 	"sluice.dev/sluice/internal/rollout"
 )
@@ -14,6 +15,8 @@ type ApplyRequest struct {
 	Name  string            `json:"name,omitempty"` // of the file, for messages
 	File  string            `json:"file"`
 	Files map[string]string `json:"files,omitempty"`
+	// Why; it goes on record.
+	Reason string `json:"reason,omitempty"`
 }
 
 // ApplyResponse says what an apply did.
@@ -39,7 +42,13 @@ type Model struct {
 	Running  uint32        `json:"running"`
 	Undoable uint32        `json:"undoable,omitempty"` // the release that undo would take back
 	Current  *Release      `json:"current,omitempty"`  // the running release, or else the latest
+	Traffic  *Traffic      `json:"traffic,omitempty"`  // while it is measured
 	Spec     release.Model `json:"spec,omitzero"`      // only when one model is asked for
+}
+
+// Traffic is what is measured now.
+type Traffic struct {
+	RequestsPerSecond float64 `json:"requestsPerSecond"`
 }
 
 // Release is a release as the API shows it.
@@ -92,6 +101,14 @@ type TokenRequest struct {
 	Role    string           `json:"role"`
 	Groups  []string         `json:"groups,omitempty"`
 	Expires release.Duration `json:"expires,omitzero"` // from now; 0: never
+	Reason  string           `json:"reason,omitempty"`
+}
+
+// RotateRequest asks for a new token in the place of one.
+type RotateRequest struct {
+	Grace   release.Duration `json:"grace,omitzero"`   // how long the old one is still valid; 0: it ends at once
+	Expires release.Duration `json:"expires,omitzero"` // of the new one, from now; 0: as long as the old one was meant to last
+	Reason  string           `json:"reason,omitempty"`
 }
 
 // TokenResponse holds the only copy of a token in clear.
@@ -100,12 +117,22 @@ type TokenResponse struct {
 	Name  string `json:"name"`
 	Role  string `json:"role"`
 	Token string `json:"token"`
+	// Expires is when it ends by itself.
+	Expires *time.Time `json:"expires,omitempty"`
 }
 
 // Page is a piece of a list. Next, if not empty, is the cursor of the following piece.
 type Page[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"`
+}
+
+// ActPage is a piece of the list of acts, newest first, and whether their chain is whole.
+type ActPage struct {
+	Items []records.Act `json:"items"`
+	Next  string        `json:"next,omitempty"`
+	OK    bool          `json:"ok"`
+	Fault string        `json:"fault,omitempty"` // the first broken link, in words
 }
 
 // Problem is an error as RFC 9457 writes it.
@@ -116,6 +143,8 @@ type Problem struct {
 	Detail string              `json:"detail"`
 	Remedy string              `json:"remedy,omitempty"`
 	Faults []release.FileFault `json:"faults,omitempty"`
+
+	retry time.Duration // for the header Retry-After
 }
 
 // Event is one message of the stream: something about a release has changed.
