@@ -32,6 +32,7 @@ var arrows = map[string]struct {
 
 	"internal/store/storetest": {"internal/store", "the contract's own suite"},
 	"internal/assign":          {"internal/release", "shares and units are words of the vocabulary"},
+	"internal/dialect":         {"internal/release", "what APIs of models say, told in the vocabulary; bytes in, values out"},
 	"internal/tally":           {"internal/release", "folds the vocabulary's events"},
 	"internal/natsstore":       {"internal/store", "implements the contract"},
 	"internal/notify":          {"internal/release", "sends decisions as they are told"},
@@ -41,7 +42,7 @@ var arrows = map[string]struct {
 	"internal/rollout": {"internal/assign internal/judge internal/release", "from verdicts to decisions and shares"},
 	"internal/records": {"internal/assign internal/judge internal/looks internal/release internal/rollout internal/store", "the one place that knows what is stored"},
 
-	"internal/gateway":    {"internal/assign internal/release internal/upstream", "the data plane stays light"},
+	"internal/gateway":    {"internal/assign internal/dialect internal/release internal/upstream", "the data plane stays light"},
 	"internal/upstream":   {"", "HTTP/1.1 to model servers; knows nothing of releases"},
 	"internal/ofrep":      {"internal/assign internal/release", "the data plane stays light"},
 	"internal/ingest":     {"internal/release internal/tally", "telemetry to log to sums; app hands it the log"},
@@ -77,7 +78,7 @@ var arrows = map[string]struct {
 }
 
 // core is pure: values in, values out.
-var core = []string{"stats", "release", "assign", "tally", "judge", "rollout"}
+var core = []string{"stats", "release", "assign", "dialect", "tally", "judge", "rollout"}
 
 // impure are imports that let a clock, chance, I/O, locks or goroutines in.
 var impure = []string{"context", "sync", "sync/atomic", "os", "os/exec", "net", "net/http", "log", "log/slog", "crypto/rand", "io/ioutil", "syscall", "runtime", "embed"}

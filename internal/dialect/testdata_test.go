@@ -1,0 +1,6 @@
+package dialect
+
+import "embed"
+
+//go:embed testdata/*.sse testdata/*.json
+var testdata embed.FS
