@@ -120,6 +120,7 @@ func copyView(v *tally.View) *tally.View {
 				y := x
 				y.N, y.Y = append([]float64(nil), x.N...), append([]float64(nil), x.Y...)
 				y.Over, y.OverMargin, y.Category = copyRows(x.Over), copyRows(x.OverMargin), copyRows(x.Category)
+				y.OverLive = append([]float64(nil), x.OverLive...)
 				y.Hist = append([]uint64(nil), x.Hist...)
 				m.Metrics = append(m.Metrics, y)
 			}

@@ -27,6 +27,7 @@ const (
 	compRate   comp = 0   // the metric's own sums
 	compOver   comp = 32  // + threshold
 	compMargin comp = 64  // + threshold
+	compFaster comp = 96  // + threshold
 	compEpoch  comp = 128 // added: of the present epoch alone
 )
 

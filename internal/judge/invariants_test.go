@@ -73,7 +73,7 @@ func drawStratum(t *rapid.T, s Stratum, arms, metrics int) tally.StratumView {
 			m := drawMetric(t)
 			v.Pairs.Metrics = append(v.Pairs.Metrics, tally.PairMetricView{
 				N: m.N, D: m.Y, LiveY: sum(m.Y), CandY: m.SumSq, LiveOnly: m.Event.First, CandOnly: m.Event.With,
-				Over: m.Over, OverMargin: m.OverMargin, Live: m.Category, Cand: m.Category,
+				Over: m.Over, OverMargin: m.OverMargin, OverLive: m.OverLive, LiveHist: m.Hist, CandHist: m.Hist, Live: m.Category, Cand: m.Category,
 			})
 		}
 	}
@@ -100,6 +100,9 @@ func drawMetric(t *rapid.T) tally.MetricView {
 	for range rapid.IntRange(0, 5).Draw(t, "thresholds") {
 		m.Over = append(m.Over, row(0.4))
 		m.OverMargin = append(m.OverMargin, row(0.2))
+	}
+	if rapid.Bool().Draw(t, "live") {
+		m.OverLive = row(0.3)
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "cats") {
 		m.Category = append(m.Category, row(0.4))

@@ -134,6 +134,13 @@ func TestR6Latency(t *testing.T) {
 	if same.rate(same.noWorse) < 0.9 {
 		t.Errorf("identical versions: no worse in %d of %d", same.noWorse, same.n)
 	}
+	if r := same.rate(same.better); r > limit(0.05, same.n) {
+		t.Errorf("identical versions: better in %.3f", r)
+	}
+	faster := simulate(t, runs(15, 200), 10000, 500, slowMetric(), base, release.StepABTest, served(3000, 0.7, 0.5, slow), send(0.8))
+	if faster.rate(faster.better) < 0.9 {
+		t.Errorf("20 %% faster: better in %d of %d", faster.better, faster.n)
+	}
 	edge := simulate(t, runs(30, 500), 6000, 500, slowMetric(), base, release.StepABTest, served(3000, 0.7, 0.5, slow), send(1.1))
 	if r := edge.rate(edge.harm); r > limit(0.05, edge.n) {
 		t.Errorf("10 %% slower, exactly as tolerated: harm in %.3f", r)
@@ -344,7 +351,7 @@ func TestEachCandidateHasItsVerdict(t *testing.T) {
 func TestR6Pairs(t *testing.T) {
 	b := lognormal(3, 0.7)
 	b.N = 20000
-	look := func(over, margin float64, tail uint64) Assessment {
+	look := func(over, margin, live float64, tail uint64) Assessment {
 		w := newWorld(1, 1, 0, 1)
 		w.openStratum(1, release.ExposureWouldBe, 0.5, 0.5)
 		p := &w.stratum().Pairs.Metrics[0]
@@ -359,17 +366,29 @@ func TestR6Pairs(t *testing.T) {
 				p.Over[i][k] = over + float64(k%3-1)
 				p.OverMargin[i][k] = margin + float64(k%3-1)
 			}
+			if live != 0 {
+				if p.OverLive == nil {
+					p.OverLive = make([]float64, release.Bins)
+				}
+				p.OverLive[k] = live + float64(k%3-1)
+			}
 		}
 		p.LiveY, p.CandY, p.LiveOnly, p.CandOnly = 4096*25, 4096*26, 10, tail
 		return Assess(w.input(model(slowMetric()), frozen("slow", b), release.StepShadow, Memory{}))
 	}
-	if a := look(-0.2, -0.4, 10); a.Harm || !a.Verdicts[0].NoWorse {
+	if a := look(-0.2, -0.4, 0, 10); a.Harm || !a.Verdicts[0].NoWorse {
 		t.Errorf("fast copies: %s", a.Verdicts[0].Reason)
 	}
-	if a := look(0.5, 0.2, 10); !a.Harm {
+	if a := look(-0.2, -0.4, 0, 10); a.Verdicts[0].Better || a.Verdicts[0].LnBetter != 0 {
+		t.Errorf("better without counts at live's own time: %+v", a.Verdicts[0])
+	}
+	if a := look(-0.4, -0.6, -0.3, 10); !a.Verdicts[0].Better {
+		t.Errorf("faster copies: %s", a.Verdicts[0].Reason)
+	}
+	if a := look(0.5, 0.2, 0.6, 10); !a.Harm {
 		t.Errorf("slow copies: %s", a.Verdicts[0].Reason)
 	}
-	if a := look(-0.2, -0.4, 80); !a.Harm {
+	if a := look(-0.2, -0.4, 0, 80); !a.Harm {
 		t.Errorf("a tail of slow copies: %s", a.Verdicts[0].Reason)
 	}
 }

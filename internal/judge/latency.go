@@ -22,12 +22,12 @@ func quantileName(q float64) string {
 }
 
 // latency judges a latency metric by R6: the chance to exceed live's frozen thresholds, live at x, the candidate at
-// tolerate*x (harm, every threshold) and at margin*x (no worse, the declared quantile).
+// tolerate*x (harm, every threshold), at margin*x (no worse, the declared quantile), and at x itself (better, likewise).
 func (j *judging) latency(s *subject, vs []versus, m marks, f *finding) {
 	f.unit, f.gate = string(release.Factor), BurnIn
 	thresholds := s.base.Thresholds
 	share := s.serving / math.Max(1, float64(len(thresholds)))
-	var asked, over *binned
+	var asked, over, faster *binned
 	for i, t := range thresholds {
 		declared := t.Quantile == s.quantile()
 		if t.Quantile == tailQuantile {
@@ -44,12 +44,14 @@ func (j *judging) latency(s *subject, vs []versus, m marks, f *finding) {
 		if declared {
 			over = c
 			asked = j.cache.sum(s, compMargin+comp(i), vs, m, overSums(s.index, i, true))
+			faster = j.cache.sum(s, compFaster+comp(i), vs, m, fasterSums(s.index, i))
 		}
 	}
 	if asked == nil {
 		return
 	}
 	s.noSlower(asked, f)
+	s.isFaster(faster, f)
 	s.showLatency(vs, over, f)
 }
 
@@ -80,6 +82,22 @@ func overSums(metric, i int, margin bool) func(v *versus) (a, b sums) {
 		}
 		b.y = orZero(b.y, cand.N)
 		return a, b
+	}
+}
+
+// fasterSums picks the exceedances of threshold i itself by both arms: "better" compares with live's own time, while "no worse" and
+// harm give the candidate a factor on it. A stratum in which a candidate's were not counted says nothing.
+func fasterSums(metric, i int) func(v *versus) (a, b sums) {
+	return func(v *versus) (a, b sums) {
+		live, cand := v.metric(metric)
+		if live == nil || cand == nil || cand.OverLive == nil {
+			return a, b
+		}
+		a = sums{live.N, noCounts}
+		if i < len(live.Over) {
+			a.y = orZero(live.Over[i], live.N)
+		}
+		return a, sums{cand.N, cand.OverLive}
 	}
 }
 
@@ -129,6 +147,18 @@ func (s *subject) noSlower(c *binned, f *finding) {
 		scaled := effect{e.d, e.v / more}
 		return below(mix, scaled, 1, zero) >= -math.Log(s.alpha)
 	}
+}
+
+// isFaster sets "better": the candidate exceeds live's time at the declared quantile more seldom than live.
+func (s *subject) isFaster(c *binned, f *finding) {
+	q := s.quantile()
+	e, ok := c.effect(1)
+	mix, err := stats.VarianceMixture(q * (1 - q))
+	if !ok || err != nil || s.tailGate(c) != "" {
+		return
+	}
+	f.better = below(mix, e, 1, zero)
+	s.prove(&f.betterBy, f.better, 1, s.mixedBelow(mix, e, 1, zero))
 }
 
 // tailGate is R2's gate, but a candidate is not asked to have exceedances: one that is never slower than margin times

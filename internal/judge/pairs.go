@@ -15,6 +15,7 @@ type pairSum struct {
 	liveY, candY, rows float64
 	liveOnly, candOnly float64
 	over, overMargin   [][]float64
+	overLive           []float64
 	drift              *driftSum
 }
 
@@ -33,7 +34,7 @@ func (j *judging) pairs(s *subject) *pairSum {
 	p := &pairSum{}
 	if len(all) == 1 { // mostly: its rows need not be copied at each look of the release
 		m := all[0]
-		p.n, p.d, p.over, p.overMargin = m.N, m.D, m.Over, m.OverMargin
+		p.n, p.d, p.over, p.overMargin, p.overLive = m.N, m.D, m.Over, m.OverMargin, m.OverLive
 	}
 	for _, m := range all {
 		p.add(m, len(all) > 1)
@@ -56,6 +57,7 @@ func (p *pairSum) add(m *tally.PairMetricView, rows bool) {
 		p.n, p.d = addTo(p.n, m.N), addTo(p.d, m.D)
 		p.over = addRows(p.over, m.Over)
 		p.overMargin = addRows(p.overMargin, m.OverMargin)
+		p.overLive = addTo(p.overLive, m.OverLive)
 	}
 	for _, x := range m.N {
 		p.rows += x
@@ -246,6 +248,10 @@ func (s *subject) pairedLatency(p *pairSum, share float64, f *finding) {
 			if f.gate = gate; gate == "" {
 				f.noWorse = below(mix, e, 1, zero)
 				s.prove(&f.noWorseBy, f.noWorse, 1, s.mixedBelow(mix, e, 1, zero))
+			}
+			if e, gate := pairedEffect(p.n, p.overLive); gate == "" && p.overLive != nil {
+				f.better = below(mix, e, 1, zero)
+				s.prove(&f.betterBy, f.better, 1, s.mixedBelow(mix, e, 1, zero))
 			}
 		}
 	}

@@ -312,7 +312,13 @@ func (w *world) latency(u *user, arm, metric int, ms float64, limits []release.T
 		m.Over = append(m.Over, make([]float64, release.Bins))
 		m.OverMargin = append(m.OverMargin, make([]float64, release.Bins))
 	}
+	if arm != 0 && m.OverLive == nil {
+		m.OverLive = make([]float64, release.Bins)
+	}
 	for i, l := range limits {
+		if arm != 0 && l.Quantile == release.DefaultQuantile && us > l.X {
+			m.OverLive[u.bin]++
+		}
 		x := l.Tolerate
 		if arm == 0 {
 			x = l.X

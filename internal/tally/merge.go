@@ -203,6 +203,9 @@ func (c *Cache) addArm(v *ArmView, a *armSums, p int) {
 		to.Event.With += m.with
 		to.Over = spreadRows(to.Over, m.over, p, c.parts[p].limits[i])
 		to.OverMargin = spreadRows(to.OverMargin, m.overMargin, p, c.parts[p].limits[i])
+		if c.parts[p].limits[i] > 0 && m.n.lo != nil {
+			bins(&to.OverLive, p) // counted, and none so far: not the same as not counted
+		}
 		to.OverLive = spreadCounts(to.OverLive, &m.overLive, p)
 		to.Category = c.spreadCategories(to.Category, m.cats, p, i)
 		to.Hist = addHist(to.Hist, m.hist)
@@ -238,7 +241,7 @@ func (c *Cache) addPairs(v *StratumView, s *pairSums, p int) {
 		to.CandOnly += m.candOnly
 		to.Over = spreadDiffs(to.Over, m.over, p, c.parts[p].limits[i])
 		to.OverMargin = spreadDiffs(to.OverMargin, m.overMargin, p, c.parts[p].limits[i])
-		if m.overLive != nil {
+		if c.parts[p].limits[i] > 0 && m.n.lo != nil {
 			row := bins(&to.OverLive, p)
 			for i, d := range m.overLive {
 				row[i] = float64(d)

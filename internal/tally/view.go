@@ -47,7 +47,8 @@ type MetricView struct {
 	// Latency after the baseline, by threshold and bin: exceedances. Live counts X > x in Over; a
 	// candidate counts X > tolerate*x in Over and X > margin*x in OverMargin.
 	Over, OverMargin [][]float64
-	// Latency of a candidate, by bin: exceedances of live's x itself, at the declared quantile; live's are in Over.
+	// Latency of a candidate, by bin: exceedances of live's x itself, at the declared quantile; live's are in Over. nil:
+	// not counted.
 	OverLive []float64
 	// Category, by category and bin.
 	Category [][]float64
