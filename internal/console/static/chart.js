@@ -1,13 +1,13 @@
-// Lines over time, by uPlot. A chart lives as long as its page and is given new data.
+// Curves, by uPlot. A chart lives as long as its part of the page and is given new data. Under it stands
+// what the cursor points at, in words; beside every chart the page says its figures as text too.
 import { h } from "./dom.js";
-import { language, t } from "./i18n.js";
-import { effect } from "./format.js";
-import { limits } from "./draw.js";
+import { language } from "./i18n.js";
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const locale = () => (language() === "zh" ? "zh-CN" : "en-GB");
 
 // color resolves a custom property, which may be a light-dark() pair, for the canvas.
-function color(name) {
+export function color(name) {
   const probe = h("span", { style: { color: `var(${name})`, display: "none" } });
   document.body.append(probe);
   const value = getComputedStyle(probe).color;
@@ -15,96 +15,138 @@ function color(name) {
   return value;
 }
 
-function axis(extra) {
-  const line = { stroke: color("--line"), width: 1 };
-  return { stroke: color("--faint"), size: 30, font: `11px ${css("--font")}`, grid: line, ticks: { ...line, size: 4 }, ...extra };
-}
-
-const stamp = (seconds) => new Intl.DateTimeFormat(language() === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(seconds * 1000));
+export const clock = (seconds) => new Intl.DateTimeFormat(locale(), { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(seconds * 1000));
 
 function times(u, splits) {
-  const days = splits.length > 1 && splits[splits.length - 1] - splits[0] > 86400;
-  return splits.map((x) => days ? new Intl.DateTimeFormat(language() === "zh" ? "zh-CN" : "en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(new Date(x * 1000)) : stamp(x));
+  const span = splits.length > 1 ? splits[splits.length - 1] - splits[0] : 0;
+  const options = span > 86400 ? { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" } : span > 1800 ? { hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const format = new Intl.DateTimeFormat(locale(), options);
+  return splits.map((x) => format.format(new Date(x * 1000)));
 }
 
-// Chart holds a uPlot in a box that keeps its width.
-class Chart {
-  constructor(height, label) {
-    this.box = h("figure.chart", { "aria-label": label, role: "img" });
+const drawn = new WeakMap(); // box -> chart: sizes are told by one observer
+const sizes = new ResizeObserver((entries) => entries.forEach((e) => drawn.get(e.target)?.resize()));
+
+// LineChart draws lines over time, over numbers, or over numbers on a logarithmic scale. Its look:
+//   x        "time" | "number" | "log"        xs, ys   number -> text, of axes
+//   series   [{label, color, width, dash, fill, step, say}]; say: number -> text for the line below
+//   bands    [[upper, lower, color]] by index of series, from 1
+//   range    () => [lowest, highest] of y      xRange  () => the same of x
+//   marks    () => [{x, color, dash}] vertical lines;  levels () => [{y, color, dash}] horizontal ones
+//   shades   () => [{from, to, color}] parts of y (or of x with across: true) behind all lines
+//   said     x -> text that begins the line below
+export class LineChart {
+  constructor(height, label, look) {
     this.height = height;
-    this.plot = null;
-    this.size = new ResizeObserver(() => this.plot?.setSize({ width: Math.max(200, this.box.clientWidth), height: this.height }));
-    this.size.observe(this.box);
+    this.look = look;
+    this.plotBox = h("div.plot");
+    this.says = h("figcaption.small.faint");
+    this.box = h("figure.chart", {}, this.plotBox, this.says);
+    this.label(label);
+    drawn.set(this.plotBox, this);
+    sizes.observe(this.plotBox);
   }
 
-  draw(options, data) {
-    if (this.plot) {
-      this.plot.setData(data);
+  label(text) {
+    this.plotBox.setAttribute("role", "img");
+    this.plotBox.setAttribute("aria-label", text);
+  }
+
+  // show takes the columns [xs, ys, ys, ...] and what stands below while the cursor is elsewhere.
+  show(data, words) {
+    this.data = data;
+    if (words !== undefined) this.words = words;
+    if (this.plotBox.clientWidth === 0) return; // not on the page yet: resize comes when it is
+    if (this.plot) this.plot.setData(data);
+    else this.make();
+    this.say(this.plot.cursor.idx);
+  }
+
+  // redraw draws marks and levels anew; the data are the same.
+  redraw() {
+    if (this.plot?.scales.x.min !== null && this.plot?.scales.x.min !== undefined) this.plot.redraw(false);
+  }
+
+  resize() {
+    if (!this.data || this.plotBox.clientWidth === 0) return;
+    if (this.plot) this.plot.setSize({ width: this.plotBox.clientWidth, height: this.height });
+    else this.show(this.data);
+  }
+
+  make() {
+    const look = this.look;
+    const line = { stroke: color("--line"), width: 1 };
+    const axis = (values, more) => ({ stroke: color("--faint"), font: `11px ${css("--font")}`, grid: line, ticks: { ...line, size: 4 }, ...(values && { values }), ...more });
+    const list = (format) => format && ((u, splits) => splits.map((x) => (x === null ? "" : format(x))));
+    const step = globalThis.uPlot.paths.stepped({ align: 1 });
+    const xScale = look.x === "time" ? {} : look.x === "log" ? { time: false, distr: 3 } : { time: false };
+    if (look.xRange) xScale.range = look.xRange;
+    this.plot = new globalThis.uPlot({
+      width: this.plotBox.clientWidth, height: this.height, legend: { show: false },
+      cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
+      scales: { x: xScale, y: look.range ? { range: look.range } : {} },
+      axes: [axis(look.x === "time" ? times : list(look.xs), { size: 28, space: look.xSpace ?? (look.x === "time" ? 90 : 60) }), axis(list(look.ys), { size: look.ySize ?? 58 })],
+      series: [{}, ...look.series.map((s) => ({
+        stroke: color(s.color), width: s.width ?? 2, dash: s.dash, fill: s.fill && color(s.fill), paths: s.step ? step : undefined,
+        points: { show: s.points ?? false, size: 5 }, spanGaps: false,
+      }))],
+      bands: (look.bands ?? []).map(([a, b, fill]) => ({ series: [a, b], fill: color(fill) })),
+      hooks: { drawClear: [(u) => this.behind(u)], draw: [(u) => this.lines(u)], setCursor: [(u) => this.say(u.cursor.idx)] },
+    }, this.data, this.plotBox);
+  }
+
+  behind(u) {
+    const { ctx, bbox } = u;
+    for (const s of this.look.shades?.() ?? []) {
+      const axis = s.across ? "x" : "y";
+      const [min, max] = [u.scales[axis].min, u.scales[axis].max];
+      const a = u.valToPos(Math.min(max, Math.max(min, s.from)), axis, true), b = u.valToPos(Math.min(max, Math.max(min, s.to)), axis, true);
+      ctx.fillStyle = color(s.color);
+      if (s.across) ctx.fillRect(Math.min(a, b), bbox.top, Math.abs(b - a), bbox.height);
+      else ctx.fillRect(bbox.left, Math.min(a, b), bbox.width, Math.abs(b - a));
+    }
+  }
+
+  lines(u) {
+    const { ctx, bbox } = u;
+    const stroke = (x1, y1, x2, y2, m) => {
+      ctx.save();
+      ctx.strokeStyle = color(m.color);
+      ctx.lineWidth = (m.width ?? 1.5) * devicePixelRatio;
+      ctx.setLineDash((m.dash ?? []).map((d) => d * devicePixelRatio));
+      ctx.beginPath();
+      ctx.moveTo(x1, y1);
+      ctx.lineTo(x2, y2);
+      ctx.stroke();
+      ctx.restore();
+    };
+    for (const m of this.look.levels?.() ?? []) {
+      if (m.y < u.scales.y.min || m.y > u.scales.y.max) continue;
+      const y = u.valToPos(m.y, "y", true);
+      stroke(bbox.left, y, bbox.left + bbox.width, y, m);
+    }
+    for (const m of this.look.marks?.() ?? []) {
+      if (m.x < u.scales.x.min || m.x > u.scales.x.max) continue;
+      const x = u.valToPos(m.x, "x", true);
+      stroke(x, bbox.top, x, bbox.top + bbox.height, m);
+    }
+  }
+
+  say(i) {
+    if (i === null || i === undefined) {
+      this.says.textContent = this.words ?? "";
       return;
     }
-    this.plot = new globalThis.uPlot({
-      width: Math.max(200, this.box.clientWidth || 600), height: this.height, legend: { show: false },
-      cursor: { drag: { x: false, y: false }, points: { size: 6 } }, ...options,
-    }, data, this.box);
+    const look = this.look, x = this.data[0][i];
+    const parts = look.series.map((s, k) => [s, this.data[k + 1][i]]).filter(([s, y]) => s.label && y !== null && y !== undefined)
+      .map(([s, y]) => `${s.label} ${(s.say ?? look.ys ?? String)(y)}`);
+    this.says.textContent = [look.x === "time" ? clock(x) : look.said?.(x), ...parts].filter(Boolean).join(" · ");
   }
 
   end() {
-    this.size.disconnect();
+    sizes.unobserve(this.plotBox);
     this.plot?.destroy();
     this.plot = null;
-  }
-}
-
-// SERVE is the kind of a stratum in which the candidate answers users. In the others live answers all of
-// them, and the shares say only who would be on which side.
-const SERVE = 0;
-
-// ShareChart draws the candidate's share of users, and of mirrored requests, as a staircase.
-export class ShareChart extends Chart {
-  constructor() { super(170, t("release.shares")); }
-
-  show(r) {
-    const number = (text) => Number.parseFloat(text ?? "0") || 0;
-    const xs = [], users = [], mirrored = [];
-    for (const st of r.strata ?? []) {
-      xs.push(Date.parse(st.opened) / 1000);
-      users.push(st.kind === SERVE ? number(st.shares?.[1]) : 0);
-      mirrored.push(number(st.mirror));
-    }
-    if (xs.length === 0) return;
-    const end = r.ended ? Date.parse(r.ended) : Date.now();
-    xs.push(Math.max(xs[xs.length - 1] + 1, end / 1000));
-    users.push(number(r.share));
-    mirrored.push(r.ended ? 0 : mirrored[mirrored.length - 1]);
-    this.box.setAttribute("aria-label", `${t("release.shares")}: ${users.filter((x, i) => i === 0 || x !== users[i - 1]).map((x) => `${x}%`).join(", ")}`);
-    const copies = mirrored.some((x) => x > 0);
-    const stepped = globalThis.uPlot.paths.stepped({ align: 1 });
-    this.draw({
-      scales: { y: { range: [0, 105] } },
-      axes: [axis({ values: times, space: 90 }), axis({ values: (u, ys) => ys.map((y) => (y > 100 ? "" : `${y}%`)), size: 46 })],
-      series: [{},
-        { stroke: color("--accent"), fill: color("--accent-soft"), width: 2, paths: stepped, points: { show: false } },
-        { show: copies, stroke: color("--wait"), width: 1.5, dash: [5, 4], paths: stepped, points: { show: false } }],
-    }, [xs, users, mirrored]);
-  }
-}
-
-// EvidenceChart draws the interval over time against zero and the margin.
-export class EvidenceChart extends Chart {
-  constructor(label) { super(180, label); }
-
-  show(points, v, sign) {
-    if (points.length < 2) return false;
-    const lim = limits(v, sign);
-    const line = (value) => points.map(() => value);
-    const fixed = lim.margin === null ? null : lim.margin;
-    const thin = (name, dash) => ({ stroke: color(name), width: 1.5, dash, points: { show: false } });
-    this.draw({
-      axes: [axis({ values: times, space: 90 }), axis({ values: (u, ys) => ys.map((y) => effect(v.unit === "pp" ? "" : v.unit, y)), size: 58 })],
-      series: [{}, { stroke: color("--accent-line"), width: 1, points: { show: false } }, { stroke: color("--accent-line"), width: 1, points: { show: false } },
-        { stroke: color("--accent"), width: 2, points: { show: points.length < 40, size: 5 } }, thin("--faint"), thin("--bad", [5, 4])],
-      bands: [{ series: [1, 2], fill: color("--accent-soft") }],
-    }, [points.map((p) => p.time), points.map((p) => p.hi), points.map((p) => p.lo), points.map((p) => p.estimate), line(lim.zero), line(fixed)]);
-    return true;
+    this.data = null;
   }
 }

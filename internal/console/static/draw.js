@@ -49,6 +49,29 @@ export function way(r) {
   }));
 }
 
+// tinyWay is the way in a row of a list.
+export function tinyWay(r) {
+  return h("span.tiny", { role: "img", "aria-label": t("models.step", { n: r.step + 1, of: r.steps.length }) }, (r.steps ?? []).map((step) => {
+    const state = step.place === "now" ? (ended(r.phase) ? tone(r.phase) : r.phase === "Paused" ? "wait" : "run") : step.place;
+    return h(`i.is-${state}`, { title: word("step", step.kind) });
+  }));
+}
+
+// health counts what the metrics that decide say now.
+export function health(r) {
+  const tones = { bad: 0, wait: 0, good: 0 };
+  for (const v of r.verdicts ?? []) if (v.role !== "watch") tones[verdictTone(v.state)]++;
+  const marks = { bad: "✕", wait: "…", good: "✓" };
+  return h("span.health", {}, Object.entries(tones).filter(([, n]) => n > 0)
+    .map(([tone, n]) => h(`span.${tone}`, { role: "img", title: t(`health.${tone}`, { n }), "aria-label": t(`health.${tone}`, { n }) }, `${marks[tone]} ${n}`)));
+}
+
+// meter shows how near something is, 0 to 1.
+export function meter(part, kind, label) {
+  const percent = Math.round(100 * Math.max(0, Math.min(1, part)));
+  return h(`span.meter.${kind}`, { role: "img", "aria-label": `${label}: ${percent} %` }, h("span.fill", { style: { width: `${percent}%` } }));
+}
+
 // shareBar shows how many of the users get the candidate.
 export function shareBar(text) {
   return h("span.sharebar", { role: "img", "aria-label": t("share.of", { share: text }) },

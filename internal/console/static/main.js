@@ -2,36 +2,45 @@
 import { h, replace, toast } from "./dom.js";
 import * as api from "./api.js";
 import { language, languages, setLanguage, t, word } from "./i18n.js";
-import { connect, disconnect, listen, session } from "./state.js";
+import { disconnect, follow, listen, session } from "./state.js";
+import { applyTheme, nextTheme, theme, themeSign } from "./theme.js";
 import { loginPage } from "./login.js";
 import { modelsPage } from "./models.js";
+import { modelPage } from "./model.js";
 import { releasePage } from "./release.js";
 import { auditPage } from "./audit.js";
+import { planPage } from "./plan.js";
 import { settingsPage } from "./settings.js";
 
-const THEME = "sluice.theme";
-const themes = ["auto", "light", "dark"];
 const main = document.getElementById("main");
 let page = null; // {title, nodes, end}
 let turn = 0; // of the page being opened: a slow answer must not replace a later page
 
+// routes: address, part of the console, what opens it, and what the stream is about there.
 const routes = [
-  [/^$/, () => modelsPage()],
-  [/^models\/([^/]+)$/, (name) => releasePage(name, "latest")],
-  [/^models\/([^/]+)\/releases\/(\d+|latest)$/, (name, n) => releasePage(name, n)],
-  [/^models\/([^/]+)\/audit$/, (name) => auditPage(name)],
-  [/^settings$/, () => settingsPage()],
+  [/^$/, "models", () => modelsPage(), () => ""],
+  [/^models\/([^/]+)$/, "models", (name) => modelPage(name), (name) => name],
+  [/^models\/([^/]+)\/releases\/(\d+|latest)$/, "models", (name, n) => releasePage(name, n), (name) => name],
+  [/^models\/([^/]+)\/audit$/, "audit", (name, q) => auditPage({ ...q, model: name }), () => null],
+  [/^audit$/, "audit", (q) => auditPage(q), () => null],
+  [/^models\/([^/]+)\/plan$/, "plan", (name) => planPage(name), () => null],
+  [/^plan$/, "plan", () => planPage(""), () => null],
+  [/^settings$/, "settings", () => settingsPage(), () => null],
 ];
 
+// match reads the address: #/models/credit/audit?what=pause
 function match() {
-  const path = location.hash.replace(/^#\/?/, "");
-  for (const [pattern, open] of routes) {
+  const [path, search] = location.hash.replace(/^#\/?/, "").split("?", 2);
+  const values = Object.fromEntries(new URLSearchParams(search ?? ""));
+  for (const [pattern, place, open, stream] of routes) {
     const m = pattern.exec(path);
-    if (m) {
-      try { return () => open(...m.slice(1).map(decodeURIComponent)); } catch { break; }
-    }
+    if (!m) continue;
+    try {
+      const args = m.slice(1).map(decodeURIComponent);
+      return { place, open: () => open(...args, values), stream: stream(...args) };
+    } catch { break; }
   }
-  return async () => ({ title: t("error.page"), nodes: [h("h1", {}, t("error.page")), h("p", {}, h("a", { href: "#/" }, t("nav.models")))] });
+  return { place: "", stream: null, open: async () => ({ title: t("error.page"), nodes: [h("h1", {}, t("error.page")), h("p", {}, h("a", { href: "#/" }, t("nav.models")))] }) };
 }
 
 async function open() {
@@ -39,13 +48,15 @@ async function open() {
   page?.end?.();
   page = null;
   header();
-  if (!session.who) return show(loginPage(enter), mine);
+  if (!session.who) return show(await loginPage(enter), mine);
+  const next = match();
+  if (next.stream !== null) follow(next.stream);
   main.setAttribute("aria-busy", "true");
   try {
-    show(await match()(), mine);
+    show(await next.open(), mine);
   } catch (err) {
     if (err.status === 401) return;
-    show({ title: t("error.head"), nodes: [h("h1", {}, t("error.head")), h("p.fault", {}, err.message), err.remedy && h("p", {}, err.remedy), h("button", { onclick: open }, t("error.again"))] }, mine);
+    show({ title: t("error.head"), nodes: [h("h1", {}, t("error.head")), h("p.fault", {}, err.message), err.remedy && h("p", {}, err.remedy), h("button", { type: "button", onclick: open }, t("error.again"))] }, mine);
   }
 }
 
@@ -63,51 +74,47 @@ function show(next, mine) {
   if (document.activeElement === document.body && session.who) main.focus({ preventScroll: true });
 }
 
-function theme() {
-  const stored = localStorage.getItem(THEME);
-  return themes.includes(stored) ? stored : "auto";
-}
-
-function applyTheme() {
-  document.documentElement.dataset.theme = theme();
-}
-
 function header() {
   const other = Object.keys(languages).find((l) => l !== language());
-  const link = (href, key, here) => h("a", { href, "aria-current": here ? "page" : null }, t(key));
-  const path = location.hash.replace(/^#\/?/, "");
+  const place = session.who ? match().place : "";
+  const link = (href, key) => h("a", { href, "aria-current": place === key ? "page" : null }, t(`nav.${key}`));
   document.getElementById("skip").textContent = t("nav.skip");
   replace(document.getElementById("top"),
-    h("a.brand", { href: "#/" }, h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 26, height: 26 }), h("span.brand-name", {}, "Sluice")),
-    session.who && h("nav", { "aria-label": t("nav.label") }, link("#/", "nav.models", path === "" || path.startsWith("models")), link("#/settings", "nav.settings", path === "settings")),
+    h("a.brand", { href: "#/", "aria-label": "Sluice" }, h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 26, height: 26 }), h("span.brand-name", {}, "Sluice")),
+    session.who && h("nav", { "aria-label": t("nav.label") }, link("#/", "models"), link("#/plan", "plan"), link("#/audit", "audit"), link("#/settings", "settings"), h("a", { href: `/guide/${language()}/index` }, t("nav.guide"))),
     h("span.space"),
     session.who && h(`span.live.${session.live}`, { role: "status", title: t(`live.${session.live}`) }, h("span.live-text", {}, t(`live.${session.live}`))),
-    h("button.quiet", { id: "lang", lang: other, type: "button", onclick: async () => { await setLanguage(other); open(); } }, languages[other]),
-    h("button.quiet", {
-      id: "theme", type: "button", title: t("theme.switch"), "aria-label": `${t("theme.switch")}: ${t("theme." + theme())}`,
-      onclick: () => {
-        localStorage.setItem(THEME, themes[(themes.indexOf(theme()) + 1) % themes.length]);
-        applyTheme();
-        open();
-      },
-    }, { auto: "◐", light: "☀", dark: "☾" }[theme()]),
+    !session.who && h("a.quiet.button", { href: `/guide/${language()}/index` }, t("nav.guide")),
+    h("button.quiet", { id: "lang", lang: other === "zh" ? "zh-CN" : other, type: "button", onclick: async () => { await setLanguage(other); open(); } }, languages[other]),
+    h("button.quiet", { id: "theme", type: "button", title: t("theme.switch"), "aria-label": `${t("theme.switch")}: ${t("theme." + theme())}`, onclick: () => { nextTheme(); open(); } }, themeSign()),
     session.who && h("span.who", { title: word("role", session.who.role) }, session.who.name),
     session.who && h("button.quiet", { id: "logout", type: "button", onclick: leave }, t("nav.logout")));
 }
 
-// enter is called with a token that somebody typed; it throws when the server refuses it.
-async function enter(value) {
-  api.setToken(value);
-  session.who = await api.whoami();
+// enter takes what the server says of a session that has begun.
+async function enter(who) {
+  api.setCsrf(who.csrf);
+  session.who = who;
   session.version = (await api.version()).version;
-  connect();
   open();
 }
 
-function leave() {
-  api.forgetToken();
+function left() {
   disconnect();
   session.who = null;
+  api.setCsrf("");
+}
+
+async function leave() {
+  try {
+    await api.logout();
+  } catch (err) {
+    if (err.status !== 401) { // the session may live on: say so
+      toast(err.message, true);
+      return;
+    }
+  }
+  left();
   open();
 }
 
@@ -121,10 +128,8 @@ listen(() => {
 });
 window.addEventListener("hashchange", () => { window.scrollTo(0, 0); open(); });
 api.onUnauthorized(() => {
-  const was = session.who !== null;
-  disconnect();
-  session.who = null;
-  if (!was) return;
+  if (session.who === null) return;
+  left();
   toast(t("login.over"), true);
   open();
 });
@@ -132,12 +137,8 @@ api.onUnauthorized(() => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", open); // canvases don't follow by themselves
 applyTheme();
 await setLanguage("");
-if (api.token()) {
-  try {
-    await enter(api.token());
-  } catch {
-    open();
-  }
-} else {
-  open();
+try {
+  await enter(await api.currentSession());
+} catch {
+  open(); // nobody is logged in, or the server is away: the login page says which
 }

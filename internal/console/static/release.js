@@ -3,46 +3,69 @@ import { h, replace, toast } from "./dom.js";
 import { t, word } from "./i18n.js";
 import * as api from "./api.js";
 import { listen } from "./state.js";
-import { ended, phaseChip, way } from "./draw.js";
-import { ShareChart } from "./chart.js";
+import { phaseChip, way } from "./draw.js";
+import { LineChart } from "./chart.js";
+import { why } from "./gate.js";
+import { History } from "./history.js";
 import { Evidence } from "./evidence.js";
+import { Pictures } from "./pictures.js";
+import { checks } from "./checks.js";
 import { buttons } from "./act.js";
 import { decisionTable } from "./decisions.js";
 import { reportSection } from "./report.js";
-import { count, duration, percent, time } from "./format.js";
+import { duration, share, time } from "./format.js";
+
+const EVIDENCE = 10000; // ms between looks at the pictures, which cost the server more than the state
 
 export async function releasePage(name, n) {
-  const [release, model, list] = await Promise.all([api.release(name, n), api.model(name), api.releases(name)]);
-  return new ReleasePage(release, model, list.items).page();
+  const [release, model] = await Promise.all([api.release(name, n), api.model(name)]);
+  const page = new ReleasePage(release, model);
+  return page.page();
 }
 
-// brief leaves out what stands in brackets at the end of a long sentence: the numbers of a verdict, which
-// are in its row below.
-const brief = (text) => (text.length > 110 ? text.replace(/ \([A-Za-z]+: .*\)$/s, "") : text);
-
 class ReleasePage {
-  constructor(release, model, list) {
+  constructor(release, model) {
     this.r = release;
     this.model = model;
-    this.list = list;
-    this.shares = new ShareChart();
-    this.evidence = new Evidence();
+    this.history = new History(release.model, release.number);
+    this.shares = shareChart(() => this.history.series?.decisions ?? this.r.decisions ?? []);
+    this.evidence = new Evidence(this.history);
+    this.pictures = new Pictures();
     this.report = reportSection();
-    this.top = h("div");
-    this.bottom = h("div");
+    this.top = h("div.release-top");
+    this.way = h("section.card");
+    this.checks = h("section.card", { id: "checks" });
+    this.bottom = h("div", { id: "decisions" });
     this.pending = 0;
-    this.loading = false;
   }
 
   page() {
     const silence = listen((event) => this.see(event));
     this.draw();
-    const chart = h("section.card", {}, h("h2", {}, t("release.shares")), this.shares.box, h("p.faint.small", {}, t("release.sharesWhat")));
+    this.look();
+    const chart = h("section.card", { id: "shares" }, h("h2", {}, t("release.shares")), this.shares.box);
     return {
-      title: `${this.r.model} ${this.r.number}`, nodes: [this.top, chart, this.evidence.box, this.bottom],
-      shown: () => this.shares.show(this.r),
-      end: () => { silence(); clearTimeout(this.pending); this.shares.end(); this.evidence.end(); },
+      title: `${this.r.model} ${this.r.number}`,
+      nodes: [this.crumbs(), this.top, this.way, this.jump(), chart, this.evidence.box, this.pictures.boxes, this.checks, this.report.box, this.bottom],
+      shown: () => this.drawShares(),
+      end: () => {
+        silence();
+        this.ended = true;
+        clearTimeout(this.pending);
+        clearTimeout(this.next);
+        for (const part of [this.shares, this.evidence, this.pictures]) part.end();
+      },
     };
+  }
+
+  // look reads the series and the pictures of the sums: at once, then while the release runs.
+  async look() {
+    clearTimeout(this.next);
+    const [, pictures] = await Promise.all([this.history.load(), api.evidence(this.r.model, this.r.number).catch((err) => ({ available: false, why: err.message }))]).catch(() => [null, null]);
+    if (this.ended || !pictures) return;
+    this.sums = pictures;
+    this.draw();
+    if (!this.r.ended) this.next = setTimeout(() => this.look(), EVIDENCE);
   }
 
   // see takes an event of the stream. What it leaves out (decisions, strata, the file) stays from the
@@ -51,29 +74,37 @@ class ReleasePage {
     const next = event?.release;
     if (!next || next.model !== this.r.model || next.number < this.r.number) return;
     if (next.number > this.r.number) {
-      if (!this.list.some((r) => r.number === next.number)) this.reload();
+      if (this.model.last < next.number) this.reload();
       return;
     }
     const moved = next.decisionCount !== this.r.decisionCount;
     const { decisions, strata, baseline, spec } = this.r;
     this.r = { decisions, strata, baseline, spec, ...next };
+    if (this.history.see(this.r, Date.now() / 1000)) this.look();
     if (moved) this.reload();
     this.later();
   }
 
   async reload() {
-    if (this.loading) return;
+    if (this.loading) {
+      this.again = true;
+      return;
+    }
     this.loading = true;
     try {
       const before = this.r;
       [this.r, this.model] = await Promise.all([api.release(before.model, before.number), api.model(before.model)]);
-      this.list = (await api.releases(before.model)).items;
       if (before.phase !== this.r.phase) toast(`${this.r.model}: ${word("phase", this.r.phase)}`, this.r.phase === "RolledBack");
+      this.look();
       this.later();
     } catch (err) {
       if (err.status !== 401) toast(err.message, true);
     } finally {
       this.loading = false;
+      if (this.again) {
+        this.again = false;
+        this.reload();
+      }
     }
   }
 
@@ -89,71 +120,66 @@ class ReleasePage {
 
   draw() {
     const r = this.r;
-    replace(this.top, this.head(), h("section.card", {}, way(r), this.why()));
-    if (this.shares.box.isConnected) this.shares.show(r);
-    this.evidence.show(r);
+    replace(this.top, this.head());
+    replace(this.way, way(r), why(r));
+    if (this.shares.box.isConnected) this.drawShares();
+    this.evidence.show(r, this.sums?.posteriors);
+    if (this.drawn?.sums !== this.sums) this.pictures.show(r, this.sums);
+    replace(this.checks, checks(r, this.sums));
     this.report.show(r);
-    replace(this.bottom, this.facts(), this.report.box, decisionTable(r.decisions ?? []), this.others());
+    if (this.drawn?.decisions !== r.decisions) replace(this.bottom, decisionTable(r.decisions ?? [])); // else what is open stays open
+    this.drawn = { sums: this.sums, decisions: r.decisions };
+  }
+
+  crumbs() {
+    const r = this.r;
+    const path = `#/models/${encodeURIComponent(r.model)}`;
+    return h("p.crumbs", {}, h("a", { href: "#/" }, t("nav.models")), " / ", h("a", { href: path }, r.model), " / ", t("models.release", { n: r.number }));
   }
 
   head() {
     const r = this.r;
     const path = `#/models/${encodeURIComponent(r.model)}`;
-    return [
-      h("p.crumbs", {}, h("a", { href: "#/" }, t("nav.models")), " / ", r.model, " / ", t("models.release", { n: r.number })),
-      h("div.title", {},
-        h("div", {}, h("h1", {}, r.model, " ", h("span.faint", {}, r.live, " → "), r.candidate),
-          h("p.sub", {}, phaseChip(r.phase), h("span", {}, t("release.serves", { share: r.share })),
-            h("span.faint", {}, t("release.since", { time: time(r.created), duration: duration(r.durationSeconds) })),
-            h("a", { href: `${path}/audit` }, t("audit.head")))),
-        buttons(r, this.model, (next) => { this.r = { ...this.r, ...next }; this.reload(); })),
-    ];
+    return h("div.title", {},
+      h("div", {}, h("h1", {}, r.model, " ", h("span.faint", {}, r.live, " → "), r.candidate),
+        h("p.sub", {}, phaseChip(r.phase), h("span", {}, t("release.serves", { share: r.share })),
+          h("span.faint", {}, t("release.since", { time: time(r.created), duration: duration(r.durationSeconds) })),
+          h("a", { href: `${path}/audit?release=${r.number}` }, t("audit.head")), h("a", { href: `${path}/plan` }, t("nav.plan")),
+          this.model.last > r.number && h("a", { href: `${path}/releases/latest` }, t("release.latest", { n: this.model.last })))),
+      buttons(r, this.model, (next) => { this.r = { ...this.r, ...next }; this.reload(); }));
   }
 
-  // why says in words what holds it, what follows, and what would take it back.
-  why() {
+  // jump leads to the parts of a long page. The address stays: it names the page.
+  jump() {
+    const to = (id, key) => h("button.quiet.small", { type: "button", onclick: () => document.getElementById(id)?.scrollIntoView({ block: "start" }) }, t(key));
+    return h("nav.jump", { "aria-label": t("release.parts") }, to("shares", "release.shares"), to("evidence", "evidence.head"), to("latency", "latency.head"), to("categories", "category.head"),
+      to("segments", "segments.head"), to("checks", "release.facts"), to("report", "test.head"), to("decisions", "decisions.head"));
+  }
+
+  drawShares() {
     const r = this.r;
-    if (ended(r.phase)) return h("div.why-box", {}, h("h2", {}, t("release.ended")), h("p", {}, r.reason));
-    const e = r.explain ?? {};
-    const list = (items) => h("ul", {}, items.map((text) => h("li", { title: text }, brief(text))));
-    return h("div.why-box", {},
-      h("p.lead", { title: e.summary }, brief(e.summary ?? "")),
-      h("div.columns", {},
-        h("div", {}, h("h3", {}, t("release.waits")), e.waiting?.length ? list(e.waiting) : h("p", {}, t("release.waitsNothing")),
-          this.forecast(), e.next && h("p", {}, h("strong", {}, t("release.next")), " ", e.next), e.deadline && h("p.faint", {}, e.deadline)),
-        h("div", {}, h("h3", {}, t("release.withdraw")), e.withdraw?.length ? list(e.withdraw) : h("p", {}, t("release.withdrawNothing")))));
+    const steps = this.history.series?.shares?.length ? this.history.series.shares.map((s) => [s.time, s.serving ? share(s.share) : 0, share(s.mirror)])
+      : (r.strata ?? []).map((s) => [s.opened, s.kind === SERVE ? share(s.shares?.[1]) : 0, share(s.mirror)]);
+    if (steps.length === 0) return;
+    const xs = steps.map(([at]) => Date.parse(at) / 1000), users = steps.map(([, x]) => x), copies = steps.map(([, , x]) => x);
+    const end = r.ended ? Date.parse(r.ended) : Date.now();
+    xs.push(Math.max(xs.at(-1) + 1, end / 1000));
+    users.push(r.ended ? users.at(-1) : share(r.share));
+    copies.push(r.ended ? 0 : copies.at(-1));
+    this.shares.label(`${t("release.shares")}: ${users.filter((x, i) => i === 0 || x !== users[i - 1]).map((x) => `${x} %`).join(", ")}`);
+    this.shares.show([xs, users, copies], t("release.sharesWhat"));
   }
+}
 
-  // forecast is the longest of what the verdicts still need, at the present rate.
-  forecast() {
-    const seconds = (this.r.verdicts ?? []).map((v) => v.needs?.seconds ?? 0).reduce((a, b) => Math.max(a, b), 0);
-    return seconds > 0 && h("p", {}, h("strong", {}, t("release.forecast")), " ", t("release.about", { duration: duration(seconds) }));
-  }
+// SERVE is the kind of a stratum in which the candidate answers users. In the others live answers all of
+// them, and the shares say only who would be on which side.
+const SERVE = 0;
+const marked = { rollback: "--bad", stop: "--bad", pause: "--wait", advance: "--good", finish: "--good", resume: "--accent", undo: "--wait" };
 
-  facts() {
-    const r = this.r;
-    const ratio = r.ratio;
-    const fact = (name, value, note) => h("div.fact", {}, h("dt", {}, name), h("dd", {}, value, note && h("span.faint", {}, note)));
-    const units = ratio?.units ?? [];
-    const total = units.reduce((a, b) => a + b, 0);
-    const tone = ratio?.alarm ? "bad" : ratio?.warn ? "wait" : "good";
-    return h("section.card", {}, h("h2", {}, t("release.facts")), h("dl.facts", {},
-      fact(t("release.candidateRequests"), count(r.candidateExposures)),
-      r.exposures?.length > 1 && fact(t("release.stepRequests"), `${count(r.exposures[1])} / ${count(r.exposures[0])}`, ` ${t("release.candidateLive")}`),
-      r.pairs > 0 && fact(t("release.pairs"), count(r.pairs), ` ${t("release.scored", { n: count(r.scored) })}`),
-      total > 0 && fact(t("release.ratio"),
-        h(`span.chip.${tone}`, {}, t(`ratio.${tone}`)),
-        ` ${units.map((n, arm) => `${arm === 0 ? r.live : r.candidate} ${count(n)} (${percent(n / total)}, ${t("ratio.expected")} ${percent(ratio.expected?.[arm])})`).join(" · ")}`),
-      ratio?.reason && total > 0 && fact(t("ratio.reason"), ratio.reason),
-      fact(t("release.decisions"), count(r.decisionCount)),
-      fact(t("release.file"), h("code", { title: r.specHash }, r.specHash.slice(0, 12)))));
-  }
-
-  others() {
-    if (this.list.length < 2) return null;
-    const newest = [...this.list].sort((a, b) => b.number - a.number).slice(0, 50);
-    return h("section.card", {}, h("h2", {}, t("release.others")), h("ul.others", {}, newest.map((o) =>
-      h("li", {}, h("a", { href: `#/models/${encodeURIComponent(o.model)}/releases/${o.number}`, "aria-current": o.number === this.r.number ? "page" : null },
-        t("models.release", { n: o.number }), " ", o.candidate), phaseChip(o.phase), h("span.faint", {}, time(o.created))))));
-  }
+function shareChart(decisions) {
+  return new LineChart(170, t("release.shares"), {
+    x: "time", ys: (y) => (y > 100 ? "" : `${y} %`), ySize: 50, range: () => [0, 105],
+    series: [{ label: t("release.users"), color: "--accent", fill: "--accent-soft", step: true }, { label: t("release.copies"), color: "--wait", width: 1.5, dash: [5, 4], step: true }],
+    marks: () => decisions().filter((d) => marked[d.what]).map((d) => ({ x: Date.parse(d.time) / 1000, color: marked[d.what], width: 1, dash: [2, 3] })),
+  });
 }

@@ -10,7 +10,7 @@ const tones = { passed: "good", failed: "bad", undecided: "wait", skipped: "run"
 export function reportSection() {
   const head = h("div"), cases = h("div");
   const details = h("details", {}, h("summary", {}, t("test.cases")), cases);
-  const box = h("section.card", { hidden: true }, h("h2", {}, t("test.head")), head, details);
+  const box = h("section.card", { id: "report", hidden: true }, h("h2", {}, t("test.head")), head, details);
   let loaded = "", current = null;
   details.addEventListener("toggle", () => { if (details.open) load(); });
 

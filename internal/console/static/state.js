@@ -1,14 +1,12 @@
-// What this tab knows: who is logged in, the latest state of each model's release as the stream tells it,
-// and the verdicts that it has seen, for the charts of evidence.
+// What this tab knows: who is logged in, and the stream of events, which every page may listen to.
 import * as api from "./api.js";
 
-const MAX_POINTS = 1200;
 const ranks = { viewer: 1, operator: 2, admin: 3 };
 
 export const session = { who: null, version: "", live: "off" };
 const listeners = new Set();
-const histories = new Map();
 let abort = null;
+let about = null; // the model that the stream is about; "": all; null: no stream
 
 export const allows = (role) => (ranks[session.who?.role] ?? 0) >= ranks[role];
 
@@ -26,13 +24,15 @@ export function listen(f) {
 
 const tell = (event) => listeners.forEach((f) => f(event));
 
-export function connect() {
+// follow opens the stream of one model, or of all with "". The same stream stays open from page to page.
+export function follow(model) {
+  if (about === model && abort) return;
   disconnect();
+  about = model;
   abort = new AbortController();
-  api.stream(abort.signal, (event) => {
-    if (event.release) remember(event.release, Date.now() / 1000);
-    tell(event);
-  }, (state) => {
+  const signal = abort.signal;
+  api.stream(signal, model, tell, (state) => {
+    if (signal.aborted) return;
     session.live = state;
     tell(null);
   });
@@ -41,36 +41,6 @@ export function connect() {
 export function disconnect() {
   abort?.abort();
   abort = null;
+  about = null;
   session.live = "off";
-}
-
-function series(model, number, v) {
-  const key = `${model}/${number}/${v.metric}/${v.arm}`;
-  if (!histories.has(key)) histories.set(key, []);
-  return histories.get(key);
-}
-
-function add(list, time, v) {
-  if (!v.level || (list.length > 0 && list[list.length - 1].time >= time)) return;
-  list.push({ time, estimate: v.estimate, lo: v.lo, hi: v.hi });
-  if (list.length > MAX_POINTS) { // every second old point goes, the newest stay
-    const half = list.length / 2;
-    list.splice(0, half, ...list.slice(0, half).filter((_, i) => i % 2 === 0));
-  }
-}
-
-function remember(r, now) {
-  for (const v of r.verdicts ?? []) add(series(r.model, r.number, v), now, v);
-}
-
-// history of one verdict: what decisions on record say, then what this tab has seen.
-export function history(r, v) {
-  const out = [];
-  for (const d of r.decisions ?? []) {
-    const old = (d.verdicts ?? []).find((x) => x.metric === v.metric && x.arm === v.arm && x.unit === v.unit);
-    if (old) add(out, Date.parse(d.time) / 1000, old);
-  }
-  const end = out.length > 0 ? out[out.length - 1].time : 0;
-  for (const p of series(r.model, r.number, v)) if (p.time > end) out.push(p);
-  return out;
 }
