@@ -1,139 +1,107 @@
-// Command evidence measures the promises and the delays of the statistical engines on synthetic data: false alarms of identical versions,
-// delays until harm is shown, and threshold rules beside them. It prints a Markdown table. The same flags give the same
-// table on every machine of one architecture.
+// Command evidence measures what the statistics of Sluice promise, and how long they take, on synthetic data: false alarms of identical
+// versions, delays until harm is shown, and the rules of other tools beside them.
 //
-//	go run ./bench/evidence -runs 200
+//	go run ./bench/evidence                          the whole table, with the replications of the acceptance figures
+//	go run ./bench/evidence -runs 20 -only '^F6'     some of it, quickly
 //
-// A false-alarm cell passes if its rate is at most alpha + 2.33 standard errors; a delay cell if its median is at most its target.
-// "bound" is ln(1/alpha)/KL, the number of requests below which no test of that level can be on average when it knows the
-// alternative and may look at every request; "ratio" is the median over the bound.
+// Where a rule for users who come back is what is measured, the real judge (and tally) decide; where a cell is about an engine, the functions of
+// package stats do. The same flags give the same rows on every machine of one architecture, whatever the number of cores and
+// whichever other rows are made.
+//
+// A false-alarm row passes if its rate is at most alpha + 2.33 standard errors and the same rule speaks where it should: decided is the share
+// of the runs without harm that ended with the right statement, power the share of runs with harm in which it was found. If both are
+// below one half the row is called silent. A delay row passes if its median is at most its target; bound is ln(1/alpha)/KL,
+// the mean number of requests below which no test of that level can be that knows the alternative and looks at every request;
+// ratio is the median over the bound. The exit code is 2 if a judged row misses its target.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
-	"slices"
+	"regexp"
 )
 
+var errMissed = errors.New("a judged row missed its target")
+
 func main() {
-	runs := flag.Int("runs", 200, "replications per cell")
-	seed := flag.Uint64("seed", 1, "seed of all cells")
-	only := flag.String("cell", "", "run the cells of this id alone, for instance F6")
-	flag.Parse()
-	if *runs < 2 {
-		fmt.Fprintln(os.Stderr, "evidence: -runs must be at least 2")
+	switch err := command(os.Args[1:], os.Stdout, os.Stderr); {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errMissed):
+		fmt.Fprintln(os.Stderr, "evidence:", err)
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "evidence:", err)
 		os.Exit(1)
 	}
-	if !report(os.Stdout, *runs, *seed, *only) {
-		os.Exit(2)
+}
+
+func command(args []string, stdout, stderr io.Writer) error {
+	f := flag.NewFlagSet("evidence", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	runs := f.Int("runs", 0, "replications per cell; 0: as many as the acceptance figures ask for, 500 to 2000")
+	seed := f.Uint64("seed", 1, "seed of all draws")
+	only := f.String("only", "", "a regular expression: only cells whose id and name match, for instance '^F6 .*3000 users'")
+	format := f.String("o", "table", "output: table, json or markdown")
+	picture := f.String("plot", "", "also draw how far each judged row is from its target, into this .png or .svg file")
+	if err := f.Parse(args); err != nil {
+		return err
 	}
+	var match *regexp.Regexp
+	if *only != "" {
+		var err error
+		if match, err = regexp.Compile(*only); err != nil {
+			return fmt.Errorf("-only: %w", err)
+		}
+	}
+	if *runs < 0 || f.NArg() > 0 {
+		return errors.New("want -runs of at least 0 and no arguments; see -help")
+	}
+	picked := pick(cells(), match)
+	if len(picked) == 0 {
+		return fmt.Errorf("-only %q matches no cell", *only)
+	}
+	w, err := newWriter(stdout, *format)
+	if err != nil {
+		return err
+	}
+	rows, err := report(w, picked, *seed, *runs)
+	if err == nil && *picture != "" {
+		err = plotRows(*picture, rows)
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if r.Verdict == missed {
+			return errMissed
+		}
+	}
+	return nil
 }
 
-const alpha = 0.05
-
-// row is one line of the table.
-type row struct {
-	id, scenario string
-	measured     string
-	target       string
-	bound, ratio float64 // 0: none
-	pass, judged bool
+// report measures and prints cell by cell.
+func report(w writer, picked []cell, seed uint64, runs int) (rows []row, err error) {
+	for i := range picked {
+		for _, r := range picked[i].replicate(seed, runs) {
+			rows = append(rows, r)
+			if err := w.row(r); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rows, w.end()
 }
 
-// cell measures one or more rows.
-type cell struct {
-	id  string
-	run func(c chance, runs int) []row
-}
-
+// cells lists everything in the order of the table.
 func cells() []cell {
-	return []cell{
-		{"F1", labelAA},
-		{"F3", mixtureAA},
-		{"F6", returningUsers},
-		{"F10", ratioAA},
-		{"F12", falseNoWorse},
-		{"D1", func(c chance, n int) []row {
-			return []row{
-				eventDelay(c, n, "D1", .01, .02, .5, 4700), eventDelay(c, n, "D1", .01, .02, .1, 12000),
-				eventDelay(c, n, "D1", .01, .02, .05, 23000),
-			}
-		}},
-		{"D2", func(c chance, n int) []row {
-			return []row{eventDelay(c, n, "D2", .01, .015, .5, 13300), eventDelay(c, n, "D2", .01, .015, .1, 37800)}
-		}},
-		{"D5", func(c chance, n int) []row {
-			return []row{eventDelay(c, n, "D5", .005, .05, .05, 2750), eventDelay(c, n, "D5", .01, .5, .01, 1080)}
-		}},
-		{"D6", func(c chance, n int) []row {
-			return []row{shareDelay(c, n, .6, .57, .5, 7500), shareDelay(c, n, .6, .57, .1, 21900)}
-		}},
-		{"D9", pairsDelay},
-		{"D11", ratioDelay},
-		{"D13", watchDelay},
-		{"C1", rules},
-	}
-}
-
-// report prints the table and says whether every judged row passed.
-func report(w io.Writer, runs int, seed uint64, only string) bool {
-	fmt.Fprintf(w, "%d runs per cell, seed %d.\n\n", runs, seed)
-	fmt.Fprintln(w, "| id | scenario | measured | target | bound | ratio | |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
-	all := true
-	for i, c := range cells() {
-		if only != "" && c.id != only {
-			continue
-		}
-		for _, r := range c.run(newChance(seed, uint64(i)), runs) {
-			bound, ratio, verdict := "", "", ""
-			if r.bound > 0 {
-				bound, ratio = fmt.Sprintf("%.0f", r.bound), fmt.Sprintf("%.2f", r.ratio)
-			}
-			if r.judged {
-				verdict = "pass"
-				if !r.pass {
-					verdict, all = "**MISSED**", false
-				}
-			}
-			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", r.id, r.scenario, r.measured, r.target, bound, ratio, verdict)
-		}
+	var all []cell
+	for _, group := range [][]cell{
+		engineAlarms(), engineDelays(), userAlarms(), judgedCells(), foldedCells(), shadowCells(), watchCells(), budgetCells(), comparisons(),
+	} {
+		all = append(all, group...)
 	}
 	return all
-}
-
-// rate makes a row of a false-alarm cell.
-func rate(id, scenario string, hits, n int, level float64) row {
-	limit := level + 2.33*math.Sqrt(level*(1-level)/float64(n))
-	got := float64(hits) / float64(n)
-	return row{
-		id: id, scenario: scenario, measured: fmt.Sprintf("%.3f", got), target: fmt.Sprintf("<= %.3f", limit),
-		pass: got <= limit, judged: true,
-	}
-}
-
-// delay makes a row of a delay cell. never counts runs without detection: they are the slowest.
-func delay(id, scenario string, at []int, never int, unit string, target, bound float64) row {
-	for range never {
-		at = append(at, math.MaxInt)
-	}
-	slices.Sort(at)
-	median := float64(at[(len(at)-1)/2])
-	r := row{id: id, scenario: scenario, target: fmt.Sprintf("<= %.0f", target), bound: bound, pass: median <= target, judged: true}
-	r.measured = fmt.Sprintf("median %.0f %s, q90 %s", median, unit, quantile(at, 0.9))
-	if bound > 0 {
-		r.ratio = median / bound
-	}
-	return r
-}
-
-func quantile(sorted []int, q float64) string {
-	x := sorted[int(q*float64(len(sorted)-1))]
-	if x == math.MaxInt {
-		return "not found"
-	}
-	return fmt.Sprint(x)
 }

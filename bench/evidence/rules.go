@@ -3,101 +3,297 @@ package main
 import (
 	"fmt"
 	"math"
-	"slices"
 
+	"sluice.dev/sluice/internal/release"
 	"sluice.dev/sluice/internal/stats"
 )
 
-// A rule sees the counts of each minute and of all minutes so far, and says when it rolls back.
+// A rule sees the counts of each minute and of all minutes so far. It answers once.
 type rule struct {
 	name  string
-	begin func() func(minute, all traffic) bool
-	sound bool // its false alarms are held against alpha
+	begin func() func(minute, all traffic) answer
 }
 
-var compared = []rule{
-	{name: "Argo, success >= 99 %, more than 3 failures", begin: func() func(_, _ traffic) bool { return failures(3, math.MaxInt) }},
-	{name: "Flagger, success >= 99 %, 5 failures, 10 passes", begin: func() func(_, _ traffic) bool { return failures(4, 10) }},
-	{name: "z-test at 5 %, each minute", begin: func() func(_, _ traffic) bool {
-		return func(_, t traffic) bool {
-			d, v, ok := t.difference()
-			return ok && math.Abs(d) >= 1.96*math.Sqrt(v)
-		}
-	}},
-	{name: "Sluice, E1 one-sided at 5 %", sound: true, begin: func() func(_, _ traffic) bool {
-		return func(_, t traffic) bool {
-			return label(.5, stats.LabelStratum{KA: t.kA, KB: t.kB, Rho: share}).LnAbove(0) >= want
-		}
-	}},
-}
+type answer uint8
 
-// failures rolls back at more than `most` minutes in which the candidate's success rate is below 99 %, unless `passes`
-// good minutes came first: then the version is out and nobody looks any more.
-func failures(most, passes int) func(minute, all traffic) bool {
-	failed, passed := 0, 0
-	return func(m, _ traffic) bool {
-		if passed >= passes {
-			return false
-		}
-		if m.kB > 0.01*m.nB {
-			failed++
-		} else {
-			passed++
-		}
-		return failed > most
+const (
+	goOn answer = iota
+	back
+	promote
+)
+
+const (
+	share   = 0.1 // of the candidate
+	minutes = 60
+)
+
+// compared are the rules of other tools, as their sources have them:
+//
+//   - Argo Rollouts (analysis/analysis.go): a measurement fails its condition; more than failureLimit failures fail the analysis; an
+//     analysis that ends without is successful.
+//   - Flagger (pkg/controller/scheduler.go): a check per minute; as many failed checks as the threshold roll back, failures are never
+//     forgiven; ten passed checks (steps of 5 % to 50 %) promote.
+//   - Kayenta (NetflixACAJudge, MannWhitneyClassifier): points per minute of canary and an equally large baseline; "High" if the lower
+//     end of the 98 % Mann-Whitney interval of the shift is above a quarter of the Hodges-Lehmann estimate; here asked every five minutes
+//     from ten points on, and for good at the end.
+//   - the z-test of two proportions at 5 %, each minute.
+//
+// All see the same requests, a tenth of which the candidate gets. In Flagger itself the share grows with each passed check; a row of its own
+// says what that changes.
+func compared() []rule {
+	level := func(m traffic) bool { return m.kB > 0.01*m.nB }
+	ratio := func(m traffic) bool { return m.kB/math.Max(1, m.nB) > 1.5*m.kA/math.Max(1, m.nA) }
+	return []rule{
+		{"Argo, success >= 99 %, limit 3", func() func(_, _ traffic) answer { return failures(3, math.MaxInt, level) }},
+		{"Argo, success >= 99 %, limit 0", func() func(_, _ traffic) answer { return failures(0, math.MaxInt, level) }},
+		{"Argo, error rate <= 1.5 x live, limit 3", func() func(_, _ traffic) answer { return failures(3, math.MaxInt, ratio) }},
+		{"Flagger, success >= 99 %, threshold 5", func() func(_, _ traffic) answer { return failures(4, 10, level) }},
+		{"Flagger, success >= 99 %, threshold 10", func() func(_, _ traffic) answer { return failures(9, 10, level) }},
+		{"z-test at 5 %, each minute", func() func(_, _ traffic) answer {
+			return func(_, t traffic) answer {
+				if d, v, ok := t.difference(); ok && math.Abs(d) >= 1.96*math.Sqrt(v) {
+					return back
+				}
+				return goOn
+			}
+		}},
 	}
 }
 
-const share = .1
+// failures rolls back at more than `most` failed minutes and promotes at `passes` good ones, if that comes first.
+func failures(most, passes int, failed func(minute traffic) bool) func(minute, all traffic) answer {
+	bad, good := 0, 0
+	return func(m, _ traffic) answer {
+		if failed(m) {
+			bad++
+		} else {
+			good++
+		}
+		switch {
+		case bad > most:
+			return back
+		case good >= passes:
+			return promote
+		}
+		return goOn
+	}
+}
 
-// rules is C1: threshold rules and a test of one look beside E1, 60 minutes, 10 % of the traffic on the candidate. Flagger's own
-// growing share is left out, which changes its counts per minute and not that it acts on the level.
-func rules(c chance, n int) (out []row) {
-	for _, x := range []struct {
-		rpm    int
-		pA, pB float64
-	}{{1000, .002, .002}, {1000, .008, .008}, {1000, .02, .02}, {1000, .001, .005}, {1000, .005, .05}, {10_000, .008, .008}, {10_000, .001, .005}} {
-		at := make([][]int, len(compared))
-		for range n {
-			asked := make([]func(minute, all traffic) bool, len(compared))
-			for i, r := range compared {
-				asked[i] = r.begin()
+// kayenta compares error rates per minute. It needs a baseline of the candidate's size, drawn apart.
+type kayenta struct{ baseline, canary []float64 }
+
+func (k *kayenta) minute(c chance, m traffic, pA float64) answer {
+	if m.nB > 0 {
+		k.canary = append(k.canary, m.kB/m.nB)
+		k.baseline = append(k.baseline, float64(c.binomial(int(m.nB), pA))/m.nB)
+	}
+	if n := len(k.canary); n >= 10 && n%5 == 0 && k.high() {
+		return back
+	}
+	return goOn
+}
+
+// z98 is the normal quantile of a two-sided 98 % interval.
+const z98 = 2.3263478740408408
+
+// high says whether the lower end of the shift's interval is above the tolerance. The interval of Kayenta is the set of shifts that the rank
+// test does not refuse, so this asks the test just above the tolerance: where most minutes are tied at zero errors, the end lies exactly on
+// a jump, and "above" must mean above.
+func (k *kayenta) high() bool {
+	t := must(stats.MannWhitney(k.baseline, k.canary))
+	shifted := make([]float64, len(k.canary))
+	for i, y := range k.canary {
+		shifted[i] = y - 0.25*math.Abs(t.Shift) - 1e-9
+	}
+	s := must(stats.MannWhitney(shifted, k.baseline))
+	return t.HasP && s.HasP && s.Z > z98
+}
+
+// growing is Flagger as it ships: the share is 5 % and grows by 5 points with each passed minute; at 50 % it promotes. It draws its own requests.
+func growing(c chance, rpm int, pA, pB func(minute int) float64, threshold int) (answer, int) {
+	weight, failed := .05, 0
+	for minute := 1; minute <= minutes; minute++ {
+		var m traffic
+		m.add(c, rpm, weight, pA(minute), pB(minute))
+		if m.kB > 0.01*m.nB {
+			if failed++; failed >= threshold {
+				return back, minute
 			}
-			var all traffic
-			for minute := 1; minute <= 60; minute++ {
-				var m traffic
-				m.add(c, x.rpm, share, x.pA, x.pB)
-				all = traffic{all.nA + m.nA, all.kA + m.kA, all.nB + m.nB, all.kB + m.kB}
-				for i, ask := range asked {
-					if ask != nil && ask(m, all) {
-						at[i], asked[i] = append(at[i], minute), nil
-					}
+			continue
+		}
+		if weight >= .5 {
+			return promote, minute
+		}
+		weight += .05
+	}
+	return goOn, 0
+}
+
+// scenario is one row of the comparison: percent of errors of live and candidate.
+type scenario struct {
+	pA, pB   float64
+	incident bool
+}
+
+// comparisons are C1: nine scenarios at two rates, all rules on the same requests.
+func comparisons() (out []cell) {
+	for _, rpm := range []int{1000, 10_000} {
+		for _, s := range []scenario{
+			{.2, .2, false},
+			{.5, .5, false},
+			{.8, .8, false},
+			{2, 2, false},
+			{.2, .2, true},
+			{.1, .5, false},
+			{.5, 1, false},
+			{1, 2, false},
+			{.5, 5, false},
+		} {
+			out = append(out, comparison(rpm, s))
+		}
+	}
+	return out
+}
+
+// comparison measures one scenario: 60 minutes, 10 % of the traffic on the candidate. A release of Sluice has one guardrail with
+// the margin 1.5x that tolerates nothing; judge looks each minute, and each request is a unit.
+func comparison(rpm int, s scenario) cell {
+	name := fmt.Sprintf("errors %g -> %g %%, %d requests/min", s.pA, s.pB, rpm)
+	if s.incident {
+		name += ", an incident in both (5 min at 5 %)"
+	}
+	at := func(p float64) func(int) float64 {
+		return func(minute int) float64 {
+			if s.incident && minute > 20 && minute <= 25 {
+				return .05
+			}
+			return p / 100
+		}
+	}
+	pA, pB := at(s.pA), at(s.pB)
+	same := s.pA == s.pB
+	rules := compared()
+	m := errorsOf("errors", s.pA/100, factorOf(1.5), none)
+	// Two columns per rule, when it rolled back and when it promoted (+Inf: not); others, Kayenta, growing Flagger, Sluice.
+	n := len(rules) + 4
+	names := make([]string, 0, n)
+	for _, r := range rules {
+		names = append(names, r.name)
+	}
+	names = append(names, "Kayenta, every 5 min from 10 points", "Flagger, threshold 5, share growing 5 % a minute",
+		"E1 alone with all of alpha", "Sluice")
+	reps := 2000
+	if rpm > 1000 {
+		reps = 1000
+	}
+	return cell{
+		id: "C1", name: name, reps: reps,
+		run: func(c chance) result {
+			out := make(result, 2*n)
+			for i := range out {
+				out[i] = math.Inf(1)
+			}
+			tell := func(i, minute int, a answer) {
+				if a != goOn && math.IsInf(out[2*i], 1) && math.IsInf(out[2*i+1], 1) {
+					out[2*i+int(a-back)] = float64(minute)
 				}
 			}
-		}
-		for i, r := range compared {
-			out = append(out, ruleRow(r, at[i], n, x.rpm, x.pA, x.pB))
-		}
+			asked := make([]func(minute, all traffic) answer, len(rules))
+			for i := range rules {
+				asked[i] = rules[i].begin()
+			}
+			w := perRequest(newWorld(c, m))
+			w.open(1, release.ExposureServe, 1-share, share)
+			var k kayenta
+			var all, before traffic
+			for minute := 1; minute <= minutes; minute++ {
+				w.serve(rpm)
+				w.occur(0, true, pA(minute), pB(minute))
+				all = w.counts(0)
+				now := traffic{all.nA - before.nA, all.kA - before.kA, all.nB - before.nB, all.kB - before.kB}
+				before = all
+				for i, ask := range asked {
+					tell(i, minute, ask(now, all))
+				}
+				tell(len(rules), minute, k.minute(c, now, pA(minute)))
+				if l := label(eventSigma, all.label(share)); l.LnAbove(0) >= want {
+					tell(n-2, minute, back)
+				} else if l.LnBelow(math.Log(1.5)) >= want {
+					tell(n-2, minute, promote)
+				}
+				if a := w.look(release.StepCanary); a.Harm {
+					tell(n-1, minute, back)
+				} else if a.Verdicts[0].NoWorse {
+					tell(n-1, minute, promote)
+				}
+			}
+			for i := range len(rules) + 1 { // a run of Argo, of the z-test or of Kayenta that ends without a failure is a success
+				if names[i][0] != 'F' {
+					tell(i, minutes, promote)
+				}
+			}
+			a, minute := growing(c, rpm, pA, pB, 5)
+			tell(n-3, minute, a)
+			return out
+		},
+		rows: func(x results) (rows []row) {
+			for i, rule := range names {
+				rows = append(rows, ruleRow(name+": "+rule, x, i, same, rpm, rule == "Sluice"))
+			}
+			return rows
+		},
 	}
-	return out
 }
 
-func ruleRow(r rule, at []int, n, rpm int, pA, pB float64) row {
-	what := fmt.Sprintf("errors %g -> %g %%, %d/min: %s", 100*pA, 100*pB, rpm, r.name)
-	var out row
-	got := float64(len(at)) / float64(n)
+// counts are the requests and events of a metric so far.
+func (r *requests) counts(metric int) traffic {
+	s := r.stratum()
+	return traffic{
+		float64(s.Arms[0].Exposures), float64(s.Arms[0].Metrics[metric].Event.With),
+		float64(s.Arms[1].Exposures), float64(s.Arms[1].Metrics[metric].Event.With),
+	}
+}
+
+// ruleRow tells how often and when a rule rolled back and promoted. Sluice is judged: false alarms on identical versions; on harmful ones
+// false promotion (below 1 %) and, at 10,000 requests a minute, discovery within five minutes.
+func ruleRow(what string, x results, i int, same bool, rpm int, sluice bool) row {
+	within := func(col int, limit float64) float64 {
+		n := 0
+		for _, r := range x {
+			if r[col] <= limit {
+				n++
+			}
+		}
+		return float64(n) / float64(len(x))
+	}
+	rolled, promoted := within(2*i, minutes), within(2*i+1, minutes)
+	at := x.column(2 * i)
+	median := ""
+	if rolled > 0 {
+		median = fmt.Sprintf(" (median minute %s)", number(at[(int(math.Round(rolled*float64(len(at))))-1)/2]))
+	}
+	r := row{ID: "C1", Scenario: what, Value: rolled, Measured: fmt.Sprintf("rolled back %.3f%s, promoted %.3f", rolled, median, promoted)}
 	switch {
-	case r.sound && pA == pB:
-		out = rate("C1", what, len(at), n, alpha)
-	case r.sound:
-		out = row{id: "C1", scenario: what, target: ">= 0.99", pass: got >= .99, judged: true}
+	case !sluice:
+	case same:
+		r.Limit = alarmLimit(alpha, len(x))
+		r.Target, r.Decided, r.Verdict = fmt.Sprintf("<= %.3f", r.Limit), &promoted, pass
+		if rolled > r.Limit {
+			r.Verdict = missed
+		}
 	default:
-		out = row{id: "C1", scenario: what}
+		r.Value, r.Limit, r.Power, r.Verdict = promoted, .01, &rolled, pass
+		r.Target = "promoted <= 0.01"
+		if soon := within(2*i, 5); rpm == 10_000 {
+			r.Target += ", 0.99 back within 5 min"
+			r.Measured += fmt.Sprintf(", within 5 min %.3f", soon)
+			if soon < .99 {
+				r.Verdict = missed
+			}
+		}
+		if promoted > .01 {
+			r.Verdict = missed
+		}
 	}
-	out.measured = fmt.Sprintf("rolled back %.3f", got)
-	if len(at) > 0 {
-		slices.Sort(at)
-		out.measured += fmt.Sprintf(", median minute %d", at[(len(at)-1)/2])
-	}
-	return out
+	return r
 }
