@@ -35,12 +35,12 @@ func (s *suites) Run(ctx context.Context, model, name string, spec release.Model
 	if err != nil {
 		return rollout.TestOutcome{}, err
 	}
-	under, err := baseURL(spec, version)
+	o, err := s.against(ctx, model, spec, version)
 	if err != nil {
 		return rollout.TestOutcome{}, err
 	}
 	s.log.Info("test suite begins", "model", model, "suite", path, "version", version)
-	report, err := suite.Run(ctx, st, suite.Options{BaseURL: under, Seed: 1})
+	report, err := suite.Run(ctx, st, o)
 	if err != nil {
 		return rollout.TestOutcome{}, err
 	}
@@ -63,10 +63,36 @@ func (s *suites) keep(ctx context.Context, report *suite.Report) (string, error)
 	return hash, s.records.PutReport(ctx, hash, data)
 }
 
-func baseURL(spec release.Model, version string) (string, error) {
+// against says where the suite's requests go: to the version under test, and for comparisons to the one that is live. Both
+// get what the gateway would add to a request: headers with their secrets, and the name that the upstream knows the model by.
+func (s *suites) against(ctx context.Context, model string, spec release.Model, version string) (suite.Options, error) {
+	o := suite.Options{Secret: resolveSecret}
+	var err error
+	if o.BaseURL, o.Model, o.Headers, err = upstream(spec, version); err != nil {
+		return o, err
+	}
+	m, err := s.records.Model(ctx, model)
+	if err != nil || m.Live == version {
+		return o, err
+	}
+	if _, known := spec.Spec.Versions[m.Live]; !known {
+		return o, nil // the file that the release froze no longer names it: comparisons are skipped and say so
+	}
+	o.LiveURL, o.LiveModel, o.LiveHeaders, err = upstream(spec, m.Live)
+	return o, err
+}
+
+// upstream is where a version is and what its requests get.
+func upstream(spec release.Model, version string) (address, model string, headers map[string]string, err error) {
 	v, ok := spec.Spec.Versions[version]
 	if !ok {
-		return "", release.NotFound("run suite", "the model has no version %q", version)
+		return "", "", nil, release.NotFound("run suite", "the model has no version %q", version)
 	}
-	return v.URL, nil
+	headers = map[string]string{}
+	for name, secret := range v.Headers {
+		if headers[name], err = resolveSecret(secret); err != nil {
+			return "", "", nil, err
+		}
+	}
+	return v.URL, v.Model, headers, nil
 }

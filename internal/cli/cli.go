@@ -171,7 +171,10 @@ func (e *env) root() *cobra.Command {
 	f.StringVar(&e.token, "token", "", "bearer token (SLUICE_TOKEN, or the file that SLUICE_TOKEN_FILE names)")
 	f.StringVarP(&e.output, "output", "o", "table", "output: table, json or yaml")
 	f.StringVar(&e.color, "color", "auto", "colours: auto, always or never")
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return e.checkFlags(cmd.Name() == "test") }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		tests := cmd.Flag("tests")
+		return e.checkFlags(cmd.Name() == "test" || tests != nil && tests.Value.String() == "true")
+	}
 	root.AddCommand(
 		e.serveCmd(), e.demoCmd(),
 		e.applyCmd(), e.lintCmd(), e.getCmd(), e.listCmd(), e.releaseCmd(), e.statusCmd(),
@@ -191,7 +194,7 @@ func (e *env) checkFlags(test bool) error {
 	case "table", "json", "yaml":
 	case "junit", "html":
 		if !test {
-			return usage("-o "+e.output+" is an output of sluice test", "use -o table, -o json or -o yaml")
+			return usage("-o "+e.output+" is an output of sluice test and of get --tests", "use -o table, -o json or -o yaml")
 		}
 	default:
 		return usage(fmt.Sprintf("there is no output %q", e.output), "use -o table, -o json or -o yaml")

@@ -152,9 +152,13 @@ func (e *env) tableOfModels(models []api.Model) {
 }
 
 func (e *env) getCmd() *cobra.Command {
-	var spec, decisions bool
+	var spec, decisions, report bool
+	var file string
 	cmd := &cobra.Command{
 		Use: "get MODEL [NUMBER]", Short: "Show a model and its releases, or one release with its decisions",
+		Long: "Show a model and its releases, or one release with its decisions and what its test step found. The whole report\n" +
+			"of the test step is kept with the release: --tests shows it, also as -o junit or -o html.",
+		Example:           "  sluice get credit\n  sluice get credit 3\n  sluice get credit 3 --tests -o html -r report.html",
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: e.completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -163,13 +167,20 @@ func (e *env) getCmd() *cobra.Command {
 				return err
 			}
 			defer done()
-			if len(args) == 2 {
+			switch {
+			case report && len(args) < 2:
+				return usage("a report is of one release", "give its number: sluice get "+args[0]+" 1 --tests")
+			case report:
+				return e.storedReport(ctx, client, args[0], args[1], file)
+			case len(args) == 2:
 				return e.getRelease(ctx, client, args[0], args[1], decisions)
 			}
 			return e.getModel(ctx, client, args[0], spec)
 		},
 	}
 	cmd.Flags().BoolVar(&spec, "spec", false, "print the Model file as it is stored")
+	cmd.Flags().BoolVar(&report, "tests", false, "print the report of the release's test step; -o table, json, junit or html")
+	cmd.Flags().StringVarP(&file, "report", "r", "", "with --tests: write to this file instead of stdout")
 	cmd.Flags().BoolVar(&decisions, "decisions", true, "with the decisions of a release")
 	return cmd
 }

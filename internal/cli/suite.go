@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +12,9 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"sluice.dev/sluice/internal/api"
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/simulate"
 	"sluice.dev/sluice/internal/suite"
 )
 
@@ -24,6 +27,8 @@ type lintResult struct {
 	Kind   string         `json:"kind"`
 	OK     bool           `json:"ok"`
 	Faults release.Faults `json:"faults"` // warnings are among them
+
+	Plan *simulate.Forecast `json:"plan,omitempty"` // of a valid Model: what each step needs
 }
 
 func (r lintResult) text() string {
@@ -33,6 +38,9 @@ func (r lintResult) text() string {
 	}
 	if r.OK {
 		fmt.Fprintf(&b, "%s: a valid %s\n", r.File, r.Kind)
+	}
+	if r.Plan != nil {
+		planned(&b, r.Plan)
 	}
 	return b.String()
 }
@@ -56,6 +64,9 @@ func lint(file string) (lintResult, error) {
 		var m *release.Model
 		if m, r.Faults = release.ParseModel(file, data); m != nil {
 			err = lintSuites(file, m)
+			var late release.Faults
+			r.Plan, late = planFaults(file, data, m)
+			r.Faults = append(r.Faults, late...).Sorted()
 		}
 	}
 	r.OK = r.Faults.Err() == nil
@@ -90,6 +101,7 @@ func (e *env) testCmd() *cobra.Command {
 	var file, against, live, model, ver, write string
 	var timeout time.Duration
 	var seed uint64
+	var tags []string
 	cmd := &cobra.Command{
 		Use:   "test -f SUITE (--against URL | --model MODEL --version VERSION)",
 		Short: "Run a test suite against a version: functional, performance and exception tests",
@@ -104,12 +116,14 @@ func (e *env) testCmd() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
+			o := suite.Options{BaseURL: against, LiveURL: live}
 			if against == "" {
-				if against, live, err = e.versionURLs(ctx, model, ver); err != nil {
+				if o, err = e.versionOptions(ctx, model, ver); err != nil {
 					return err
 				}
 			}
-			report, err := suite.Run(ctx, s, suite.Options{BaseURL: against, LiveURL: live, Seed: seed, Progress: e.progress()})
+			o.Seed, o.Tags, o.Progress = seed, tags, e.progress()
+			report, err := suite.Run(ctx, s, o)
 			if err != nil {
 				return err
 			}
@@ -128,29 +142,39 @@ func (e *env) testCmd() *cobra.Command {
 	f.StringVarP(&write, "report", "r", "", "write to this file instead of stdout")
 	f.StringVarP(&e.output, "output", "o", "table", "output: table, json, junit or html")
 	f.DurationVar(&timeout, "timeout", 10*time.Minute, "give up after this time")
-	f.Uint64Var(&seed, "seed", 1, "seed of samples and orders")
+	f.Uint64Var(&seed, "seed", 0, "seed of samples and orders (default: the suite's own, else 1)")
+	f.StringSliceVar(&tags, "tag", nil, "only cases with one of these tags")
 	_ = cmd.MarkFlagRequired("file")
 	return cmd
 }
 
-// versionURLs looks up the addresses of a model's version and of its live one.
-func (e *env) versionURLs(ctx context.Context, model, ver string) (under, live string, err error) {
+// versionOptions looks up a model's version and its live one: addresses, names and headers. Secrets of headers are resolved
+// here, where the suite runs.
+func (e *env) versionOptions(ctx context.Context, model, ver string) (o suite.Options, err error) {
 	if model == "" || ver == "" {
-		return "", "", usage("what shall be tested is missing", "give --against URL, or --model MODEL and --version VERSION")
+		return o, usage("what shall be tested is missing", "give --against URL, or --model MODEL and --version VERSION")
 	}
 	client, err := e.client()
 	if err != nil {
-		return "", "", err
+		return o, err
 	}
 	m, err := client.Model(ctx, model)
 	if err != nil {
-		return "", "", err
+		return o, err
 	}
 	v, ok := m.Spec.Spec.Versions[ver]
 	if !ok {
-		return "", "", usage(fmt.Sprintf("model %s has no version %q", model, ver), "it has: "+strings.Join(m.Versions, ", "))
+		return o, usage(fmt.Sprintf("model %s has no version %q", model, ver), "it has: "+strings.Join(m.Versions, ", "))
 	}
-	return v.URL, m.Spec.Spec.Versions[m.Live].URL, nil
+	o.BaseURL, o.Model = v.URL, v.Model
+	if o.Headers, err = suite.ResolveHeaders(v.Headers); err != nil {
+		return o, err
+	}
+	if live, known := m.Spec.Spec.Versions[m.Live]; known && m.Live != ver {
+		o.LiveURL, o.LiveModel = live.URL, live.Model
+		o.LiveHeaders, err = suite.ResolveHeaders(live.Headers)
+	}
+	return o, err
 }
 
 // progress tells on stderr, on a terminal, which case runs.
@@ -164,6 +188,23 @@ func (e *env) progress() func(suite.Progress) {
 			fmt.Fprint(e.err, "\r\x1b[K")
 		}
 	}
+}
+
+// storedReport shows the report of a release's test step.
+func (e *env) storedReport(ctx context.Context, client *api.Client, model, number, file string) error {
+	n, err := releaseNumber(number)
+	if err != nil {
+		return err
+	}
+	data, err := client.Report(ctx, model, n)
+	if err != nil {
+		return err
+	}
+	var r suite.Report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return release.Internal("read the report", err, "it is not as this version of sluice writes it").Fix("read it with: curl .../api/v1/models/%s/releases/%d/report", model, n)
+	}
+	return e.writeReport(&r, file)
 }
 
 // writeReport writes a report in the asked format, to stdout or a file.

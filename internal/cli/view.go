@@ -39,10 +39,30 @@ func (e *env) view(r api.Release, width int) string {
 		b.WriteString(e.stepLine(r, s))
 	}
 	e.explain(&b, r, width)
+	e.tested(&b, r, width)
 	if len(r.Verdicts) > 0 {
 		b.WriteString(e.evidence(r, width))
 	}
 	return b.String()
+}
+
+// tested is what the test step found, and how to see all of it.
+func (e *env) tested(b *strings.Builder, r api.Release, width int) {
+	if r.Test == nil {
+		return
+	}
+	color := good
+	if !r.Test.Passed {
+		color = bad
+	}
+	head := "tests"
+	for _, part := range wrap(r.Test.Summary, width-13) {
+		fmt.Fprintf(b, "  %s %s\n", e.paint(color, fmt.Sprintf("%-9s", head)), part)
+		head = ""
+	}
+	if r.Test.Report != "" {
+		fmt.Fprintf(b, "  %-9s %s\n", "", e.paint(faint, fmt.Sprintf("sluice get %s %d --tests", r.Model, r.Number)))
+	}
 }
 
 func phaseColor(p rollout.Phase) string {

@@ -79,7 +79,7 @@ func (r *runner) exception(ctx context.Context, c *exceptionCase) []Result {
 	if err != nil {
 		return []Result{c.result(Failed, err.Error())}
 	}
-	b := &battery{runner: r, c: c, sample: m, to: r.target.fresh(), dialect: r.suite.Spec.Target.Dialect}
+	b := &battery{runner: r, c: c, sample: r.target.named(m), to: r.target.fresh(), dialect: r.suite.Spec.Target.Dialect}
 	b.isJSON = b.dialect != release.DialectRaw && !c.foreign
 	defer b.to.close()
 	if len(c.parts) == 0 {

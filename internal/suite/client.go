@@ -10,9 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tidwall/gjson"
 
 	"sluice.dev/sluice/internal/release"
 )
@@ -39,6 +42,24 @@ type client struct {
 	base      *url.URL
 	header    http.Header // added to each request, after the suite's own
 	maxAnswer int64
+	model     string // put in place of the model that a body names
+}
+
+// named is the message with the version's own name of the model, if it has one and the body names any.
+func (c *client) named(m message) message {
+	if c.model == "" {
+		return m
+	}
+	at := gjson.GetBytes(m.body, "model")
+	if at.Type != gjson.String || at.Index == 0 {
+		return m
+	}
+	name, err := encodeJSON(c.model)
+	if err != nil {
+		return m // a string has a JSON form
+	}
+	m.body = slices.Concat(m.body[:at.Index], name, m.body[at.Index+len(at.Raw):])
+	return m
 }
 
 // errTooLong marks an answer beyond the limit.
@@ -198,6 +219,19 @@ func inWords(err error, timeout time.Duration) error {
 
 // maxSecret bounds a secret's file, in bytes.
 const maxSecret = 64 << 10
+
+// ResolveHeaders reads the secrets of headers from this process's environment and files.
+func ResolveHeaders(headers map[string]release.Secret) (map[string]string, error) {
+	out := make(map[string]string, len(headers))
+	for name, s := range headers {
+		v, err := resolveSecret(s)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = v
+	}
+	return out, nil
+}
 
 // resolveSecret reads env:NAME and file:PATH.
 func resolveSecret(s release.Secret) (string, error) {

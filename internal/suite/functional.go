@@ -95,7 +95,7 @@ func (r *runner) oneRow(ctx context.Context, c *functionalCase, at *row, withLiv
 	}
 	var out outcome
 	for try := 0; ; try++ {
-		out = r.oneTry(ctx, c, m, given)
+		out = r.oneTry(ctx, c, r.target.named(m), given)
 		out.retried = try
 		if len(out.faults) == 0 || try >= c.retries || ctx.Err() != nil {
 			break
@@ -109,7 +109,7 @@ func (r *runner) oneRow(ctx context.Context, c *functionalCase, at *row, withLiv
 		out.body = nil
 	}
 	if withLive {
-		a, err := r.live.send(ctx, m, c.timeout)
+		a, err := r.live.send(ctx, r.live.named(m), c.timeout)
 		switch {
 		case err != nil:
 			out.liveErr = err.Error()

@@ -118,9 +118,13 @@ func attack(ctx context.Context, to *client, c *performanceCase, messages []mess
 	a := vegeta.NewAttacker(vegeta.Client(&h), vegeta.MaxBody(0), vegeta.MaxWorkers(uint64(c.workers)))
 	stop := context.AfterFunc(ctx, func() { a.Stop() })
 	defer stop()
+	own := make([]message, len(messages))
+	for i, m := range messages {
+		own[i] = to.named(m)
+	}
 	var next atomic.Uint64
 	targeter := func(t *vegeta.Target) error {
-		m := messages[(next.Add(1)-1)%uint64(len(messages))]
+		m := own[(next.Add(1)-1)%uint64(len(own))]
 		t.Method, t.URL, t.Body = m.method, to.url(m.path), m.body
 		t.Header = m.header.Clone()
 		for name, v := range to.header {

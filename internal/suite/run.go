@@ -18,6 +18,8 @@ type Options struct {
 	LiveURL     string            // of the live version, for comparisons; "" skips them
 	Headers     map[string]string // added to each request to BaseURL; they replace the suite's own of the same name
 	LiveHeaders map[string]string // the same for LiveURL
+	Model       string            // if set, put in place of the model that bodies to BaseURL name, as the gateway does
+	LiveModel   string            // the same for LiveURL
 	HTTPClient  *http.Client      // its transport is used; default http.DefaultTransport
 	Seed        uint64            // of samples; 0: the suite's own
 	Tags        []string          // if set, only cases that have one of them
@@ -95,11 +97,13 @@ func newRunner(s *Suite, o Options) (*runner, error) {
 	if r.target, err = newClient(o.BaseURL, o.Headers, o.HTTPClient, limit); err != nil {
 		return nil, err
 	}
+	r.target.model = o.Model
 	r.report = &Report{Suite: s.Name, Target: r.target.base.Redacted(), Seed: r.seed, Results: []Result{}}
 	if o.LiveURL != "" {
 		if r.live, err = newClient(o.LiveURL, o.LiveHeaders, o.HTTPClient, limit); err != nil {
 			return nil, err
 		}
+		r.live.model = o.LiveModel
 		r.report.Live = r.live.base.Redacted()
 	}
 	return r, r.resolve()
