@@ -56,6 +56,10 @@ type App struct {
 	registry *prometheus.Registry
 	gateway  *gateway.Gateway
 
+	publisher              *ingest.Publisher
+	folder                 *ingest.Folder
+	evidence               *evidence
+	started                time.Time
 	gatewayPort, adminPort *port
 	token                  string
 	failed                 chan error
@@ -69,7 +73,7 @@ func Start(ctx context.Context, o Options) (*App, error) {
 	if err := checkRole(o.Config); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, failed: make(chan error, 8), registry: prometheus.NewRegistry()}
+	a := &App{o: o, started: time.Now().UTC(), failed: make(chan error, 8), registry: prometheus.NewRegistry()}
 	if err := a.start(ctx); err != nil {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -110,9 +114,12 @@ func (a *App) start(ctx context.Context) error {
 		Records: a.records, Resolve: resolveSecret, File: filepath.Join(spec.DataDir, "routes.json"), Log: a.o.Log, Now: time.Now,
 	})
 	a.background("routes", a.keeper.Run)
+	a.background("looks", a.keepLooks)
 	publisher := a.startPublisher(spec)
 	folder := a.startFolder()
-	ctl, err := a.startController(publisher, folder, lease)
+	a.publisher, a.folder = publisher, folder
+	a.evidence = &evidence{folder: folder, publisher: publisher, store: a.store}
+	ctl, err := a.startController(lease)
 	if err != nil {
 		return err
 	}
@@ -181,13 +188,13 @@ func (a *App) startFolder() *ingest.Folder {
 	return f
 }
 
-func (a *App) startController(p *ingest.Publisher, f *ingest.Folder, lease time.Duration) (*controller.Controller, error) {
+func (a *App) startController(lease time.Duration) (*controller.Controller, error) {
 	tell, err := newNotifier(a.o.Config.Spec.Notify, a.o.Log)
 	if err != nil {
 		return nil, err
 	}
 	c := controller.New(controller.Options{
-		Records: a.records, Evidence: &evidence{folder: f, publisher: p, store: a.store},
+		Records: a.records, Evidence: a.evidence,
 		Gateways: gateways{a.keeper}, Suites: &suites{records: a.records, log: a.o.Log}, Notifier: tell, Log: a.o.Log, Lease: lease,
 	})
 	a.background("controller", c.Run)
@@ -204,7 +211,9 @@ func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *in
 	a.gateway, err = gateway.New(gateway.Options{
 		Routes: a.keeper.Routes, Renewed: a.keeper.Renewed, Sink: s, SinkState: s.state, Feedback: s,
 		Keyring: func() *release.Keyring { return keys }, Metrics: a.registry, Logger: a.o.Log, APIKeys: apiKeys,
-		Limits: gateway.Limits{Header: int(spec.Gateway.Limits.Header)},
+		Limits: gateway.Limits{
+			Header: int(spec.Gateway.Limits.Header), Body: int64(spec.Gateway.Limits.Body), BodyTime: time.Duration(spec.Gateway.Limits.BodyTimeout),
+		},
 		Trips: func(t gateway.Trip) {
 			select {
 			case trips <- t:
@@ -215,6 +224,7 @@ func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *in
 	if err != nil {
 		return err
 	}
+	a.stops = append(a.stops, a.gateway.Close)
 	a.background("breaker reports", func(ctx context.Context) error { return a.reportTrips(ctx, trips, ctl) })
 	evaluation := a.startOFREP(s, keys, apiKeys)
 	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, beside(evaluation, a.gateway))
@@ -309,6 +319,10 @@ func (a *App) listen(name, address string, tlsFiles *release.TLSConfig, limits r
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: time.Duration(limits.HeaderTimeout), IdleTimeout: time.Duration(limits.IdleTimeout),
 		MaxHeaderBytes: int(limits.Header), ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug),
+	}
+	gateway.Speak(srv)
+	if limits.Connections > 0 {
+		l = gateway.Bound(l, limits.Connections)
 	}
 	if tlsFiles != nil {
 		if srv.TLSConfig, err = tlsConfig(tlsFiles); err != nil {

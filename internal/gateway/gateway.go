@@ -56,6 +56,7 @@ type FeedbackSink interface {
 // Limits of the gateway, whatever the model. Zero fields take the default.
 type Limits struct {
 	Header       int           // bytes of a request's headers; 64 KiB
+	Body         int64         // bytes of a request's body, whatever its model allows; 100 MiB
 	Memory       int64         // bytes of request bodies held at once, all requests together; 512 MiB
 	Keep         int           // bytes of an answer kept for its signals; 256 KiB
 	Mirrors      int           // mirrored copies under way at once; 256
@@ -151,6 +152,7 @@ func New(o Options) (*Gateway, error) {
 func (o *Options) defaults() {
 	l := &o.Limits
 	l.Header = cmpOr(l.Header, 64<<10)
+	l.Body = cmpOr(l.Body, 100<<20)
 	l.Memory = cmpOr(l.Memory, 512<<20)
 	l.Keep = cmpOr(l.Keep, 256<<10)
 	l.Mirrors = cmpOr(l.Mirrors, 256)

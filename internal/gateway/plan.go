@@ -20,6 +20,8 @@ type plan struct {
 	models []*model
 	byPath map[*assign.Route]*model
 	byKey  map[release.ModelKey]*model
+	// largest is the largest body that any model takes: the bound while the model is not known
+	largest int64
 }
 
 // model is one route with its state.
@@ -107,6 +109,7 @@ func (g *Gateway) compile(routes *assign.Routes, old *plan) *plan {
 		}
 		m := g.model(route, name, before)
 		p.models = append(p.models, m)
+		p.largest = min(max(p.largest, int64(m.Limits.Body)), g.opts.Limits.Body)
 		p.byPath[route] = m
 		p.byKey[route.Key] = m
 	}

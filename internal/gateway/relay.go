@@ -326,6 +326,9 @@ func (x *exchange) relay(try *outcome) (cut bool) {
 		h["X-Accel-Buffering"] = []string{"no"}
 	}
 	announced := announce(h, resp.Trailer)
+	if len(announced) > 0 && x.r.ProtoMajor == 1 {
+		delete(h, "Content-Length") // HTTP/1.1 has trailers behind chunks only
+	}
 	if x.m.signals.answerJSON && !stream {
 		x.kept.start(x.g.opts.Limits.Keep)
 	}

@@ -232,14 +232,16 @@ type watched struct {
 	dog     *watchdog
 	readBy  time.Time
 	between time.Duration
+	begun   bool
 }
 
 // Read implements io.Reader.
 func (w *watched) Read(b []byte) (int, error) {
-	if w.between > 0 {
+	if w.between > 0 && w.begun {
 		w.dog.set(earlier(time.Now().Add(w.between), w.readBy))
 	}
 	n, err := w.body.Read(b)
+	w.begun = w.begun || n > 0
 	if err != nil {
 		w.dog.stop()
 		if err != io.EOF && errors.Is(context.Cause(w.ctx), errVersionTimeout) {

@@ -134,7 +134,7 @@ func (g *Gateway) authorized(r *http.Request, own *bool) bool {
 func (x *exchange) route() bool {
 	failed := false
 	named := func() string {
-		p, err := x.readBody(release.DefaultBodyLimit)
+		p, err := x.readBody(x.p.largest)
 		if err != nil {
 			x.refuseBody(err)
 			failed = true
@@ -161,7 +161,7 @@ const smallBody = 64 << 10
 
 // read brings the body into memory if something needs it there, and bounds it in any case.
 func (x *exchange) read() bool {
-	limit := int64(x.m.Limits.Body)
+	limit := min(int64(x.m.Limits.Body), x.g.opts.Limits.Body)
 	switch {
 	case x.body != nil: // read to find the route
 		if int64(len(x.body.bytes())) > limit {

@@ -14,6 +14,7 @@ type body struct {
 	readBy   time.Time // zero: no limit
 	between  time.Duration
 	reusable bool
+	begun    bool // a byte of it was read
 	over     bool // the connection is given back or closed
 	err      error
 }
@@ -37,10 +38,11 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.over {
 		return 0, b.end()
 	}
-	if b.between > 0 && b.c.br.Buffered() == 0 {
+	if b.between > 0 && b.begun && b.c.br.Buffered() == 0 {
 		_ = b.c.net.SetReadDeadline(earliest(time.Now().Add(b.between), b.until, b.readBy))
 	}
 	n, err := b.from.Read(p)
+	b.begun = b.begun || n > 0
 	if err != nil {
 		b.over, b.err = true, err
 		b.c.finish(err == io.EOF && b.reusable)

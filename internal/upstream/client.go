@@ -87,7 +87,7 @@ type Request struct {
 
 	HeadBy  time.Time     // when the answer's head must be there; zero: Until
 	Until   time.Time     // when the whole answer must be there; zero: no limit
-	Between time.Duration // within which each piece of the body must follow; 0: no limit
+	Between time.Duration // within which each piece of the body must follow another; 0: no limit
 
 	// Informed is told of 1xx answers; nil: they are dropped.
 	Informed func(status int, h http.Header)

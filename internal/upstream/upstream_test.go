@@ -368,7 +368,7 @@ func TestDeadlines(t *testing.T) {
 		"head by HeadBy":  {Target: "/head", HeadBy: soon(), Until: late()},
 		"head by Until":   {Target: "/head", HeadBy: late(), Until: soon()},
 		"body by Until":   {Target: "/body", Until: soon()},
-		"body by Between": {Target: "/body", Until: late(), Between: 10 * time.Millisecond},
+		"body by Between": {Target: "/body", Until: late(), Between: 10 * time.Millisecond}, // after the first half
 		"body by ReadBy":  {Target: "/body", Until: late()},
 	} {
 		r.Method, r.Host, r.Header = "GET", "h", http.Header{}
