@@ -23,12 +23,13 @@ var arrows = map[string]struct {
 	may string
 	why string
 }{
-	"internal/stats":   {"", "mathematics knows nothing of releases"},
-	"internal/release": {"", "the vocabulary is the ground floor"},
-	"internal/store":   {"", "a contract about bytes, keys and revisions"},
-	"docs":             {"", "the guide's texts and pictures, embedded"},
-	"internal/capture": {"", "files of redacted exchanges; the shell's own words"},
-	"internal/console": {"docs", "embedded pages are a client of the API, in the browser; the guide is served as pages"},
+	"internal/stats":     {"", "mathematics knows nothing of releases"},
+	"internal/release":   {"", "the vocabulary is the ground floor"},
+	"internal/store":     {"", "a contract about bytes, keys and revisions"},
+	"docs":               {"", "the guide's texts and pictures, embedded"},
+	"internal/capture":   {"", "files of redacted exchanges; the shell's own words"},
+	"internal/telemetry": {"", "spans and metrics of requests; app hands it what the gateway tells"},
+	"internal/console":   {"docs", "embedded pages are a client of the API, in the browser; the guide is served as pages"},
 
 	"internal/store/storetest": {"internal/store", "the contract's own suite"},
 	"internal/assign":          {"internal/release", "shares and units are words of the vocabulary"},
@@ -49,10 +50,12 @@ var arrows = map[string]struct {
 	"internal/controller": {"internal/judge internal/records internal/release internal/rollout internal/tally", "the loop joins judge and rollout through records"},
 	"internal/api":        {"internal/judge internal/looks internal/records internal/release internal/rollout internal/simulate", "shows and commands what records hold; its answers hold the reports of simulations"},
 
+	"internal/oidc": {"internal/records internal/release", "asks an identity provider who a person is; app hands it to api"},
+
 	"internal/simulate": {"internal/assign internal/judge internal/release internal/rollout internal/stats internal/tally", "the core on a virtual clock"},
 	"internal/compare":  {"internal/stats", "two finished samples of outputs: no release, no traffic, no looking again"},
 	"internal/sim":      {"*", "the whole system in one thread, faults on"},
-	"internal/app":      {"internal/api internal/assign internal/console internal/controller internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/judge", "joins the parts"},
+	"internal/app":      {"internal/api internal/assign internal/console internal/controller internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/oidc internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/judge", "joins the parts"},
 
 	"internal/demo/credittraffic": {"examples/credit", "requests drawn from the example's held-out applicants"},
 	"internal/demo":               {"examples/credit examples/credit/server examples/diagnosis examples/diagnosis/server examples/images examples/images/server examples/llm examples/llm/server examples/web internal/api internal/app internal/demo/credittraffic internal/release internal/rollout internal/suite", "runs the examples against a whole server"},
