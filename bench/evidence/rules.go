@@ -193,8 +193,9 @@ func comparison(rpm int, s scenario) cell {
 			for i := range out {
 				out[i] = math.Inf(1)
 			}
+			open := func(i int) bool { return math.IsInf(out[2*i], 1) && math.IsInf(out[2*i+1], 1) }
 			tell := func(i, minute int, a answer) {
-				if a != goOn && math.IsInf(out[2*i], 1) && math.IsInf(out[2*i+1], 1) {
+				if a != goOn && open(i) {
 					out[2*i+int(a-back)] = float64(minute)
 				}
 			}
@@ -216,15 +217,13 @@ func comparison(rpm int, s scenario) cell {
 					tell(i, minute, ask(now, all))
 				}
 				tell(len(rules), minute, k.minute(c, now, pA(minute)))
-				if l := label(eventSigma, all.label(share)); l.LnAbove(0) >= want {
-					tell(n-2, minute, back)
-				} else if l.LnBelow(math.Log(1.5)) >= want {
-					tell(n-2, minute, promote)
+				if open(n - 2) {
+					l := label(eventSigma, all.label(share))
+					tell(n-2, minute, decision(l.LnAbove(0) >= want, l.LnBelow(math.Log(1.5)) >= want))
 				}
-				if a := w.look(release.StepCanary); a.Harm {
-					tell(n-1, minute, back)
-				} else if a.Verdicts[0].NoWorse {
-					tell(n-1, minute, promote)
+				if open(n - 1) {
+					a := w.look(release.StepCanary)
+					tell(n-1, minute, decision(a.Harm, a.Verdicts[0].NoWorse))
 				}
 			}
 			for i := range len(rules) + 1 { // a run of Argo, of the z-test or of Kayenta that ends without a failure is a success
@@ -243,6 +242,17 @@ func comparison(rpm int, s scenario) cell {
 			return rows
 		},
 	}
+}
+
+// decision is what follows from evidence: harm goes before everything.
+func decision(harm, noWorse bool) answer {
+	switch {
+	case harm:
+		return back
+	case noWorse:
+		return promote
+	}
+	return goOn
 }
 
 // counts are the requests and events of a metric so far.

@@ -37,7 +37,7 @@ func userAlarms() (out []cell) {
 
 func newZipfOnce(n int, z float64) func() *zipf {
 	var t *zipf
-	return func() *zipf { // cells are measured one after the other; only their runs are concurrent
+	return func() *zipf {
 		if t == nil {
 			t = newZipf(n, z)
 		}
@@ -45,14 +45,14 @@ func newZipfOnce(n int, z float64) func() *zipf {
 	}
 }
 
-// returningUsers is F6. Identical versions with errors of 2 % and nothing tolerated, 20,000 requests, 21 looks; "no worse" than 2 points shown;
+// returningUsers is F6. Identical versions with errors of 2 % and nothing tolerated, 20,000 requests, 14 looks; "no worse" than 2 points shown;
 // a harm of 2 points found. Beside judge: E1 at the full alpha on users at their first event (R1), and on every request's event.
 func returningUsers(users int, z, k, share float64, activity func() *zipf) cell {
 	name := fmt.Sprintf("%d users, Zipf %g, concentration %g, share %g, identical", users, z, k, share)
 	h := &habit{rates: []float64{.02}, concentration: k, window: 500, event: []bool{true}}
-	looks := geometric(250, 20_000, 1.25)
+	looks := geometric(250, 20_000, 1.4)
 	m := errorsOf("errors", .02, points(2), none)
-	h.activity = activity()
+	h.activity = activity() // cells are made one after the other; only their runs are concurrent
 	once := func(c chance, harm float64) (o outcome, first, request bool) {
 		w := newCrowd(newWorld(c, m), h)
 		w.open(1, release.ExposureServe, 1-share, share)
