@@ -72,7 +72,7 @@ func TestSpanOfAChat(t *testing.T) {
 	}
 	attributes := map[string]string{}
 	for _, kv := range span.Attributes {
-		attributes[string(kv.Key)] = kv.Value.Emit()
+		attributes[string(kv.Key)] = kv.Value.String()
 	}
 	for k, v := range map[string]string{
 		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "helpdesk", "gen_ai.response.model": "hd-2",
