@@ -40,6 +40,14 @@ type Activity struct {
 	Zipf float64
 }
 
+// String is the activity as ParseActivity reads it.
+func (a Activity) String() string {
+	if a.Zipf == 0 {
+		return "uniform"
+	}
+	return "zipf:" + strconv.FormatFloat(a.Zipf, 'g', -1, 64)
+}
+
 // DefaultActivity is heavy-tailed, but no user dominates: the most active of 20,000 sends 3 % of the requests.
 var DefaultActivity = Activity{Zipf: 0.8}
 
