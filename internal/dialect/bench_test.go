@@ -46,7 +46,7 @@ func BenchmarkEdits(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		c := Read(release.DialectOpenAI, "/v1/chat/completions", "", "application/json", body)
+		c := Read(release.DialectOpenAI, "/v1/chat/completions", "application/json", body)
 		if edits, ok := c.Edits(body, "b", true); !ok || len(edits) != 2 {
 			b.Fatal(edits)
 		}

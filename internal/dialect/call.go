@@ -153,7 +153,7 @@ const (
 
 // Read says what a request asks for. body is the whole body, or nil if it is not in memory: then Stream and
 // Usage are false unless the path says so, and Edits changes nothing. contentType is the header's value.
-func Read(d release.Dialect, path, query, contentType string, body []byte) Call {
+func Read(d release.Dialect, path, contentType string, body []byte) Call {
 	c := Call{Dialect: d, Op: Classify(d, path), body: body != nil, GRPC: isGRPC(contentType)}
 	if d == release.DialectGemini {
 		c.Stream = strings.HasSuffix(strings.TrimSuffix(path, "/"), ":streamGenerateContent")
@@ -182,13 +182,22 @@ func Read(d release.Dialect, path, query, contentType string, body []byte) Call 
 
 func isGRPC(contentType string) bool { return strings.HasPrefix(contentType, "application/grpc") }
 
-// Model returns the name of the model that the body asks for; "" if it names none.
-func Model(d release.Dialect, contentType string, body []byte) string {
-	if boundary := multipartBoundary(contentType); boundary != "" {
-		return formModel(boundary, body)
+// Model returns the name of the model that a request asks for, in whatever dialect: as its body says it, or its
+// path, escaped as it came; "" if neither does.
+func Model(escaped, contentType string, body []byte) (name string) {
+	boundary := multipartBoundary(contentType)
+	switch {
+	case boundary != "":
+		name = formModel(boundary, body)
+	case isGRPC(contentType):
+		name = grpcModel(body)
+	default:
+		name = text(find(body, "model"))
 	}
-	if d == release.DialectOIP && isGRPC(contentType) {
-		return grpcModel(body)
+	for _, d := range [...]release.Dialect{release.DialectGemini, release.DialectOpenAI, release.DialectAnthropic, release.DialectOIP} {
+		if name == "" {
+			name = PathModel(d, escaped)
+		}
 	}
-	return text(find(body, "model"))
+	return name
 }

@@ -18,7 +18,7 @@ const chatPath = "/v1/chat/completions"
 
 func edited(t testing.TB, d release.Dialect, path, contentType, body, model string, usage bool) (string, bool) {
 	t.Helper()
-	c := Read(d, path, "", contentType, []byte(body))
+	c := Read(d, path, contentType, []byte(body))
 	edits, ok := c.Edits([]byte(body), model, usage)
 	at := 0
 	for _, e := range edits {
@@ -90,7 +90,7 @@ func TestWire3_9_OtherBytesAreIdentical(t *testing.T) {
 			want += head + v + tail
 		}
 		body, want = body+"}", want+"}"
-		c := Read(release.DialectOpenAI, chatPath, "", "application/json", []byte(body))
+		c := Read(release.DialectOpenAI, chatPath, "application/json", []byte(body))
 		edits, ok := c.Edits([]byte(body), "B", false)
 		if got := string(Apply([]byte(body), edits)); !ok || got != want {
 			t.Fatalf("%s\ngives %s\n want %s", body, got, want)
@@ -159,6 +159,12 @@ func TestWire3_9_ModelInPath(t *testing.T) {
 		if name := PathModel(c.dialect, c.path); name != c.name {
 			t.Errorf("%s %s names %q, want %q", c.dialect, c.path, name, c.name)
 		}
+		if name := Model(c.path, "application/json", []byte(`{"contents":[]}`)); c.dialect != release.DialectJSON && name != c.name && c.path != "/v1beta/models/small" {
+			t.Errorf("%s names %q, want %q", c.path, name, c.name)
+		}
+		if name := Model(c.path, "application/json", []byte(`{"model":"in\u0062ody"}`)); name != "inbody" {
+			t.Errorf("%s with a body names %q", c.path, name)
+		}
 	}
 }
 
@@ -180,7 +186,7 @@ func TestWire3_9_ModelInForm(t *testing.T) {
 	if want = want[:i] + "B" + want[i:]; !ok || got != want {
 		t.Errorf("the form\n%q\nbecomes %v\n%q", body, ok, got)
 	}
-	if m := Model(release.DialectOpenAI, w.FormDataContentType(), []byte(got)); m != "B" {
+	if m := Model("/v1/audio/transcriptions", w.FormDataContentType(), []byte(got)); m != "B" {
 		t.Errorf("it names %q", m)
 	}
 	for _, cut := range []string{body[:len(body)-8], body[:40], ""} {
@@ -237,7 +243,7 @@ func TestWire3_9_ModelInProtobuf(t *testing.T) {
 			t.Errorf("%q becomes %v\n%q, want\n%q", c.in, ok, got, c.want)
 		}
 	}
-	if m := Model(release.DialectOIP, "application/grpc", inferRequest(rest, protoText(1, "small"))); m != "small" {
+	if m := Model(grpcInfer, "application/grpc", inferRequest(rest, protoText(1, "small"))); m != "small" {
 		t.Errorf("it names %q", m)
 	}
 }
@@ -314,11 +320,11 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		for _, d := range []release.Dialect{release.DialectOpenAI, release.DialectAnthropic, release.DialectGemini} {
-			c := Read(d, "/v1/messages", "", "application/json", body)
-			if a, b := c.Conversation(body), c.Conversation(slices.Clone(body)); a != b {
+			_ = Read(d, "/v1/messages", "application/json", body)
+			if a, b := Conversation("", body), Conversation("", slices.Clone(body)); a != b {
 				t.Fatalf("the conversation of %s is %q and %q", body, a, b)
 			}
-			_ = Model(d, "", body)
+			_ = Model("/v1/messages", "", body)
 		}
 		if !bytes.Equal(before, body) {
 			t.Fatal("the body was changed")

@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"github.com/zeebo/xxh3"
-
-	"sluice.dev/sluice/internal/release"
 )
 
 // Conversation returns a name for the conversation that a request belongs to, "" if none can be told: a hash
@@ -16,9 +14,11 @@ import (
 //
 // A request of the Responses API that continues an earlier answer by its id does not repeat the beginning: it
 // has the name of its conversation if it gives one, and otherwise none.
-func (c *Call) Conversation(body []byte) string {
+//
+// The names of the providers' fields do not collide, so the dialect need not be known.
+func Conversation(contentType string, body []byte) string {
 	doc := cursor{doc: body}
-	if !c.body || c.form != "" || c.GRPC || !doc.open('{') {
+	if isGRPC(contentType) || multipartBoundary(contentType) != "" || !doc.open('{') {
 		return ""
 	}
 	h := talk{hash: xxh3.New()}
@@ -138,25 +138,21 @@ func (h *talk) name() string {
 	return "conversation:" + hex.EncodeToString(sum[:])
 }
 
-// APIKey returns a name for the key with which a request asks, "" if it has none: the place of each dialect's key
-// and a hash, so that the key itself is in no unit. get returns a header's value, query a parameter's.
-func APIKey(d release.Dialect, get, query func(name string) string) string {
+// APIKey returns a name for the key with which a request asks, "" if it has none: a hash, so that the key
+// itself is in no unit. Keys are where OpenAI, Azure, Anthropic and Google expect them. get returns a header's
+// value, query a parameter's.
+func APIKey(get, query func(name string) string) string {
 	key := ""
-	switch d {
-	case release.DialectAnthropic:
-		key = get("X-Api-Key")
-	case release.DialectGemini:
-		if key = get("X-Goog-Api-Key"); key == "" {
-			key = query("key")
+	if scheme, token, ok := strings.Cut(get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		key = strings.TrimSpace(token)
+	}
+	for _, name := range [...]string{"X-Api-Key", "Api-Key", "X-Goog-Api-Key"} {
+		if key == "" {
+			key = strings.TrimSpace(get(name))
 		}
-	case release.DialectOpenAI:
-		key = get("Api-Key") // Azure
 	}
 	if key == "" {
-		scheme, token, ok := strings.Cut(get("Authorization"), " ")
-		if ok && strings.EqualFold(scheme, "Bearer") {
-			key = strings.TrimSpace(token)
-		}
+		key = query("key")
 	}
 	if key == "" {
 		return ""

@@ -8,24 +8,18 @@ import (
 	"sluice.dev/sluice/internal/release"
 )
 
-func conversation(d release.Dialect, path, body string) string {
-	c := Read(d, path, "", "application/json", []byte(body))
-	return c.Conversation([]byte(body))
-}
+func conversation(body string) string { return Conversation("application/json", []byte(body)) }
 
 // 3.11: a conversation keeps its name over its turns, however clients dress its beginning, and two that
 // begin otherwise have two names.
 func TestWire3_11_Conversation(t *testing.T) {
-	const chat, responses, messages, generate = "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1beta/models/m:generateContent"
 	for _, c := range []struct {
 		name  string
-		d     release.Dialect
-		path  string
 		turns []string // all of one conversation
 		other []string // each of another
 	}{
 		{
-			"chat", release.DialectOpenAI, chat,
+			"chat",
 			[]string{
 				`{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"Hi"}]}`,
 				`{"model":"m","messages":[{"content":"Be kind.","role":"developer"},{"role":"user","content":[{"type":"text","text":"Hi"}]},{"role":"assistant","content":"Hello"},{"role":"user","content":"Bye"}],"stream":true}`,
@@ -38,7 +32,7 @@ func TestWire3_11_Conversation(t *testing.T) {
 			},
 		},
 		{
-			"messages", release.DialectAnthropic, messages,
+			"messages",
 			[]string{
 				`{"system":"Be kind.","messages":[{"role":"user","content":"Hi"}]}`,
 				`{"system":[{"type":"text","text":"Be kind.","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"text","text":"Hi","cache_control":{"type":"ephemeral"}}]}]}`,
@@ -47,7 +41,7 @@ func TestWire3_11_Conversation(t *testing.T) {
 			[]string{`{"messages":[{"role":"user","content":"Hi"}]}`},
 		},
 		{
-			"generate", release.DialectGemini, generate,
+			"generate",
 			[]string{
 				`{"systemInstruction":{"parts":[{"text":"Be kind."}]},"contents":[{"role":"user","parts":[{"text":"Hi"}]}]}`,
 				`{"contents":[{"parts":[{"text":"Hi"}]},{"role":"model","parts":[{"text":"Ho"}]}],"system_instruction":{"parts":[{"text":"Be kind."}]}}`,
@@ -55,7 +49,7 @@ func TestWire3_11_Conversation(t *testing.T) {
 			[]string{`{"contents":[{"parts":[{"text":"Hi"}]}]}`},
 		},
 		{
-			"responses", release.DialectOpenAI, responses,
+			"responses",
 			[]string{
 				`{"instructions":"Be kind.","input":"Hi"}`,
 				`{"instructions":"Be kind.","input":[{"role":"user","content":[{"type":"input_text","text":"Hi"}]},{"role":"assistant","content":"x"}]}`,
@@ -63,23 +57,23 @@ func TestWire3_11_Conversation(t *testing.T) {
 			[]string{`{"input":"Hi"}`},
 		},
 		{
-			"by its id", release.DialectOpenAI, responses,
+			"by its id",
 			[]string{`{"conversation":"conv_1","input":"Hi"}`, `{"conversation":{"id":"conv_1"},"input":"something else"}`},
 			[]string{`{"conversation":"conv_2","input":"Hi"}`},
 		},
-		{"completion", release.DialectOpenAI, "/v1/completions", []string{`{"prompt":"Hi"}`, `{"prompt":"Hi","n":2}`}, []string{`{"prompt":"Ho"}`}},
+		{"completion", []string{`{"prompt":"Hi"}`, `{"prompt":"Hi","n":2}`}, []string{`{"prompt":"Ho"}`}},
 	} {
-		first := conversation(c.d, c.path, c.turns[0])
+		first := conversation(c.turns[0])
 		if first == "" || strings.Contains(first, "Hi") {
 			t.Errorf("%s: the name is %q", c.name, first)
 		}
 		for _, turn := range c.turns[1:] {
-			if got := conversation(c.d, c.path, turn); got != first {
+			if got := conversation(turn); got != first {
 				t.Errorf("%s: %s has another name than %s", c.name, turn, c.turns[0])
 			}
 		}
 		for _, o := range c.other {
-			if got := conversation(c.d, c.path, o); got == first || got == "" {
+			if got := conversation(o); got == first || got == "" {
 				t.Errorf("%s: %s is named %q, as %s", c.name, o, got, c.turns[0])
 			}
 		}
@@ -88,12 +82,12 @@ func TestWire3_11_Conversation(t *testing.T) {
 		``, `{}`, `[]`, `{"messages":[]}`, `{"messages":[{"role":"assistant","content":"x"}]}`, `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`,
 		`{"previous_response_id":"resp_1","input":"and then?"}`, `{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":""}]}`,
 	} {
-		if got := conversation(release.DialectOpenAI, chat, none); got != "" {
+		if got := conversation(none); got != "" {
 			t.Errorf("%s is the conversation %q", none, got)
 		}
 	}
 	long := `{"messages":[{"role":"user","content":"` + strings.Repeat("x", 4<<20) + `"}]}`
-	if got := conversation(release.DialectOpenAI, chat, long); len(got) > 64 {
+	if got := conversation(long); len(got) > 64 {
 		t.Errorf("a name of %d bytes", len(got))
 	}
 }
@@ -112,27 +106,24 @@ func TestWire3_11_APIKey(t *testing.T) {
 	}
 	none := headers()
 	for _, c := range []struct {
-		d       release.Dialect
-		get     func(string) string
-		query   func(string) string
-		present bool
+		get, query func(string) string
+		present    bool
 	}{
-		{release.DialectOpenAI, headers("Authorization", "Bearer sk-secret"), none, true},
-		{release.DialectOpenAI, headers("Authorization", "bearer  sk-secret "), none, true},
-		{release.DialectOpenAI, headers("Api-Key", "sk-secret"), none, true},
-		{release.DialectAnthropic, headers("X-Api-Key", "sk-secret"), none, true},
-		{release.DialectAnthropic, headers("Authorization", "Bearer sk-secret"), none, true},
-		{release.DialectGemini, headers("X-Goog-Api-Key", "sk-secret"), none, true},
-		{release.DialectGemini, none, headers("key", "sk-secret"), true},
-		{release.DialectOpenAI, headers("Authorization", "Basic sk-secret"), none, false},
-		{release.DialectOpenAI, none, headers("key", "sk-secret"), false},
+		{headers("Authorization", "Bearer sk-secret"), none, true},
+		{headers("Authorization", "bearer  sk-secret "), none, true},
+		{headers("Api-Key", "sk-secret"), none, true},
+		{headers("X-Api-Key", "sk-secret"), none, true},
+		{headers("X-Goog-Api-Key", "sk-secret"), none, true},
+		{none, headers("key", "sk-secret"), true},
+		{headers("Authorization", "Basic sk-secret"), none, false},
+		{none, none, false},
 	} {
-		got := APIKey(c.d, c.get, c.query)
+		got := APIKey(c.get, c.query)
 		if (got != "") != c.present || strings.Contains(got, "secret") {
-			t.Errorf("%s: %q", c.d, got)
+			t.Errorf("the name is %q", got)
 		}
-		if c.present && got != APIKey(release.DialectOpenAI, headers("Authorization", "Bearer sk-secret"), none) {
-			t.Errorf("%s: the same key has another name", c.d)
+		if c.present && got != APIKey(headers("Authorization", "Bearer sk-secret"), none) {
+			t.Errorf("the same key has another name: %q", got)
 		}
 	}
 }

@@ -262,7 +262,25 @@ func (g *Gateway) refuse(w *answer, p problem, detail string) {
 }
 
 // refuse answers a request whose model is known with one of the gateway's own errors.
-func (x *exchange) refuse(p problem, detail string) { x.g.refuse(x.w, p, detail) }
+// It is told in the dialect of the model, so that the client's library understands it.
+func (x *exchange) refuse(p problem, detail string) {
+	if x.m == nil || x.w.grpc {
+		x.g.refuse(x.w, p, detail)
+		return
+	}
+	t := p.told()
+	if detail != "" {
+		t.Title += ": " + detail
+	}
+	body, ok := t.Body(x.m.Dialect)
+	if !ok {
+		x.g.refuse(x.w, p, detail)
+		return
+	}
+	x.g.metrics.problems.WithLabelValues(p.kind).Inc()
+	hurry(x.w)
+	p.writeBody(x.w, "application/json", body)
+}
 
 // hurry bounds how long the server waits for what it has not read of a request's body when the
 // handler returns: net/http reads on, up to 256 KiB, before it reuses the connection. The server

@@ -55,8 +55,9 @@ type version struct {
 	h1       *upstream.Host // nil: HTTP/2 only
 	gate     *gate
 	check    *check // nil: its health is not asked for
-	fallback bool   // failover
-	err      error  // it can't be called from here
+	tongue   tongue
+	fallback bool  // failover
+	err      error // it can't be called from here
 }
 
 // transport is what asks the version other than by HTTP/1.1.
@@ -134,9 +135,9 @@ func (g *Gateway) model(route *assign.Route, name string, before *model) *model 
 			continue
 		}
 		m.unit = append(m.unit, spec)
-		m.inBody = m.inBody || spec.Kind == release.SelectJSON
+		m.inBody = m.inBody || spec.ReadsBody()
 	}
-	m.inBody = m.inBody || m.signals.requestJSON || route.Mirror > 0
+	m.inBody = m.inBody || m.signals.requestJSON || m.speaks() || route.Mirror > 0
 	for i := range route.Upstreams {
 		m.arms = append(m.arms, g.arm(m, i, before))
 		m.inBody = m.inBody || i > 0 && m.arms[i].version.fallback
@@ -152,7 +153,7 @@ func (g *Gateway) arm(m *model, i int, before *model) *arm {
 		metrics: g.metrics.arm(m.name, i),
 		version: &version{
 			name: up.Version, url: up.URL, timeout: up.Timeout, fallback: up.Failover, err: up.Err,
-			timeouts: up.Timeouts, protocol: up.Protocol, hedge: up.Hedge,
+			timeouts: up.Timeouts, protocol: up.Protocol, hedge: up.Hedge, tongue: learn(m.Route, i, before),
 			headers: make(http.Header, len(up.Headers)), gate: new(gate),
 		},
 	}

@@ -60,19 +60,24 @@ type problemJSON struct {
 // write answers with the problem. It must be called before anything has been written. detail must
 // hold nothing that a client may not see: no upstream address, no unit, no body.
 func (p problem) write(w http.ResponseWriter, detail string) {
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	h.Set(HeaderError, p.kind)
-	h.Del("Content-Length")
-	if p.retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((p.retry+time.Second-1)/time.Second)))
-	}
 	body, err := json.Marshal(problemJSON{
 		Type: "about:blank", Title: p.title, Status: p.status, Detail: detail, Kind: p.kind,
 	})
 	if err != nil { // strings and an int always marshal
 		panic(err)
+	}
+	p.writeBody(w, "application/problem+json", body)
+}
+
+// writeBody answers with the problem in a form that is the caller's.
+func (p problem) writeBody(w http.ResponseWriter, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set(HeaderError, p.kind)
+	h.Del("Content-Length")
+	if p.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((p.retry+time.Second-1)/time.Second)))
 	}
 	w.WriteHeader(p.status)
 	_, _ = w.Write(body) // the client may be gone; nothing is left to do then

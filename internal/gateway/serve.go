@@ -12,9 +12,8 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/tidwall/gjson"
-
 	"sluice.dev/sluice/internal/assign"
+	"sluice.dev/sluice/internal/dialect"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -47,7 +46,8 @@ type exchange struct {
 	token  [release.TokenLen]byte
 
 	recorded bool
-	sending  sending // the present try
+	sending  sending  // the present try
+	reading  *reading // of the present try; nil: nobody reads along
 
 	e release.Exposure
 }
@@ -141,7 +141,7 @@ func (x *exchange) route() bool {
 			return ""
 		}
 		x.body = p
-		return gjson.GetBytes(p.bytes(), "model").String()
+		return dialect.Model(x.r.URL.EscapedPath(), x.r.Header.Get("Content-Type"), p.bytes())
 	}
 	route := x.p.routes.Match(x.r.Host, x.r.URL.Path, x.r.Header.Get, named)
 	switch {
@@ -172,7 +172,7 @@ func (x *exchange) read() bool {
 	case x.r.ContentLength > limit:
 		x.refuseBody(errBodyTooLarge)
 		return false
-	case x.m.inBody || x.r.ContentLength > 0 && x.r.ContentLength <= smallBody && !x.w.grpc:
+	case x.m.inBody && !x.flows() || x.r.ContentLength > 0 && x.r.ContentLength <= smallBody && !x.w.grpc:
 		p, err := x.readBody(limit)
 		if err != nil {
 			x.refuseBody(err)
@@ -185,6 +185,12 @@ func (x *exchange) read() bool {
 	x.upgrade = upgradeOf(x.r)
 	x.start = x.g.now()
 	return true
+}
+
+// flows says whether the request's body may wait for the answer: a stream of gRPC in both directions, whose body
+// must never be waited for. Only an inference of the Open Inference Protocol is known to be one message.
+func (x *exchange) flows() bool {
+	return x.w.grpc && x.m.Dialect == release.DialectOIP && dialect.Classify(x.m.Dialect, x.r.URL.Path) != dialect.OpInfer
 }
 
 // readBody reads the body under a deadline.
@@ -213,7 +219,7 @@ func (x *exchange) refuseBody(err error) {
 	if x.r.ProtoMajor == 1 {
 		x.w.Header().Set("Connection", "close")
 	}
-	x.g.refuse(x.w, p, "")
+	x.refuse(p, "")
 }
 
 // assign draws the arm and begins the exposure.
@@ -285,6 +291,7 @@ func (x *exchange) lead(a assign.Assignment) {
 // release gives back what the exchange holds. It runs in any case, after a panic too.
 func (x *exchange) release() {
 	x.letGo()
+	x.forget()
 	x.kept.free()
 	x.body.release()
 }

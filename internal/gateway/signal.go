@@ -19,6 +19,9 @@ type signals struct {
 	requestJSON bool // one reads the request's body
 	answerJSON  bool // one reads the answer's body
 	answer      bool // one reads the answer
+	tokens      bool // one counts tokens
+	text        bool // one reads the text of a language model
+	document    bool // one reads the answer's JSON: of a stream, that which it would have been
 }
 
 // compileSignals takes the selectors apart. Signals beyond what an exposure holds are left out.
@@ -29,16 +32,40 @@ func compileSignals(list []release.Signal) (signals, error) {
 		if err != nil {
 			return signals{}, err
 		}
-		json := spec.Kind == release.SelectJSON
 		if sig.From == release.FromAnswer {
-			s.answer = true
-			s.answerJSON = s.answerJSON || json
+			s.needs(spec)
 		} else {
-			s.requestJSON = s.requestJSON || json
+			s.requestJSON = s.requestJSON || spec.ReadsBody()
 		}
 		s.list = append(s.list, signal{sig, spec})
 	}
 	return s, nil
+}
+
+// needs notes what a signal of the answer has to know of it.
+func (s *signals) needs(spec release.SelectorSpec) {
+	s.answer = true
+	switch spec.Kind {
+	case release.SelectJSON:
+		s.answerJSON, s.document = true, true
+	case release.SelectText:
+		s.answerJSON, s.text = true, true
+	case release.SelectMeasure:
+		switch spec.Name {
+		case release.MeasureTruncated, release.MeasureCancelled, release.MeasureFellBack:
+		case release.MeasureTTFT, release.MeasureTTFTAnswer: // streams alone
+		case release.MeasureLength:
+			s.answerJSON, s.text = true, true
+		case release.MeasureFinish:
+			s.answerJSON = true
+		case release.MeasureTPOT, release.MeasureInput, release.MeasureOutput, release.MeasureCached,
+			release.MeasureReasoning, release.MeasureTotal, release.MeasureCost:
+			s.answerJSON, s.tokens = true, true
+		default:
+			s.answerJSON = true
+		}
+	default: // of its head
+	}
 }
 
 // fromRequest fills the values that the request holds.
@@ -53,7 +80,7 @@ func (s *signals) fromRequest(e *release.Exposure, r *http.Request, body []byte,
 		if sig.spec.Kind == release.SelectJSON {
 			v = release.PeekJSON(body, sig.spec.Name, sig.Number)
 		} else {
-			v = release.PeekText(requestText(sig.spec, r, nil), sig.Number)
+			v = release.PeekText(requestText(sig.spec, r, body), sig.Number)
 		}
 		e.Values[i] = valueOf(v, e.Model, i, sink)
 	}
@@ -72,7 +99,9 @@ func (s *signals) fromAnswer(e *release.Exposure, h http.Header, body []byte, si
 			v = release.PeekJSON(body, sig.spec.Name, sig.Number)
 		case release.SelectHeader:
 			v = release.PeekText(h.Get(sig.spec.Name), sig.Number)
-		case release.SelectCookie, release.SelectQuery: // only requests have them
+		case release.SelectText, release.SelectMeasure: // exchange.measure fills them
+			continue
+		default: // only requests have them
 		}
 		e.Values[i] = valueOf(v, e.Model, i, sink)
 	}

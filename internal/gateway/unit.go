@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"sluice.dev/sluice/internal/dialect"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -58,6 +59,11 @@ func requestText(s release.SelectorSpec, r *http.Request, body []byte) string {
 		return strings.TrimSpace(queryValue(r.URL.RawQuery, s.Name))
 	case release.SelectJSON:
 		return jsonText(body, s.Name)
+	case release.SelectConversation:
+		return dialect.Conversation(r.Header.Get("Content-Type"), body)
+	case release.SelectAPIKey:
+		return dialect.APIKey(r.Header.Get, func(name string) string { return queryValue(r.URL.RawQuery, name) })
+	case release.SelectText, release.SelectMeasure: // only answers have them
 	}
 	return ""
 }
