@@ -3,6 +3,7 @@
 //
 //	go run ./bench/evidence                          the whole table, with the replications of the acceptance figures
 //	go run ./bench/evidence -runs 20 -only '^F6'     some of it, quickly
+//	go run ./bench/evidence -o markdown a.json b.json   rows that were measured before, in parts, with -o json
 //
 // Where a rule for users who come back is what is measured, the real judge (and tally) decide; where a cell is about an engine, the functions of
 // package stats do. The same flags give the same rows on every machine of one architecture, whatever the number of cores and
@@ -56,8 +57,8 @@ func command(args []string, stdout, stderr io.Writer) error {
 			return fmt.Errorf("-only: %w", err)
 		}
 	}
-	if *runs < 0 || f.NArg() > 0 {
-		return errors.New("want -runs of at least 0 and no arguments; see -help")
+	if *runs < 0 {
+		return errors.New("-runs must be at least 0")
 	}
 	picked := pick(cells(), match)
 	if len(picked) == 0 {
@@ -67,7 +68,12 @@ func command(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rows, err := report(w, picked, *seed, *runs)
+	var rows []row
+	if f.NArg() > 0 {
+		rows, err = reprint(w, f.Args())
+	} else {
+		rows, err = report(w, picked, *seed, *runs)
+	}
 	if err == nil && *picture != "" {
 		err = plotRows(*picture, rows)
 	}
@@ -90,6 +96,20 @@ func report(w writer, picked []cell, seed uint64, runs int) (rows []row, err err
 			if err := w.row(r); err != nil {
 				return nil, err
 			}
+		}
+	}
+	return rows, w.end()
+}
+
+// reprint prints rows that were measured before.
+func reprint(w writer, files []string) ([]row, error) {
+	rows, err := readRows(files)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if err := w.row(r); err != nil {
+			return nil, err
 		}
 	}
 	return rows, w.end()

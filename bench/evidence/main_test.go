@@ -216,6 +216,24 @@ func TestRowsJudge(t *testing.T) {
 	}
 }
 
+func TestRulesAsATable(t *testing.T) {
+	var b bytes.Buffer
+	w := must(newWriter(&b, "markdown"))
+	for _, r := range rowsOf(t, "^C1 errors 0.5 -> (1|5) %, 1000 requests", 2) {
+		if err := w.row(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.end(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	head, last := lines[len(lines)-4], lines[len(lines)-1]
+	if strings.Count(head, "|") != 12 || strings.Count(last, "|") != 12 || !strings.Contains(last, "0.5 -> 5 %") || !strings.HasSuffix(last, "pass; 0.000 |") {
+		t.Error(b.String())
+	}
+}
+
 func TestRulesOfOthers(t *testing.T) {
 	ask := failures(3, math.MaxInt, func(m traffic) bool { return m.kB > .01*m.nB })
 	for minute := 1; minute <= 4; minute++ {
@@ -291,7 +309,15 @@ func TestCommand(t *testing.T) {
 	if data, err := os.ReadFile(picture); err != nil || !bytes.Contains(data, []byte("<svg")) {
 		t.Errorf("no picture: %v", err)
 	}
-	for _, args := range [][]string{{"-only", "("}, {"-only", "nothing like it"}, {"-o", "xml"}, {"-runs", "-1"}, {"more"}, {"-only", "^D9", "-runs", "2", "-plot", "x.gif"}} {
+	before := filepath.Join(dir, "rows.json")
+	if err := os.WriteFile(before, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := command([]string{"-o", "markdown", before}, &out, &out); err != nil && !errors.Is(err, errMissed) || !strings.Contains(out.String(), "| D9 |") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	for _, args := range [][]string{{"-only", "("}, {filepath.Join(dir, "none.json")}, {picture}, {"-only", "nothing like it"}, {"-o", "xml"}, {"-runs", "-1"}, {"-only", "^D9", "-runs", "2", "-plot", "x.gif"}} {
 		if err := command(args, &out, &out); err == nil || errors.Is(err, errMissed) {
 			t.Errorf("%v is accepted", args)
 		}

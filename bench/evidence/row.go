@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strings"
 )
 
@@ -22,6 +23,16 @@ type row struct {
 	Bound    float64  `json:"bound,omitempty"`   // delays: ln(1/alpha)/KL
 	Ratio    float64  `json:"ratio,omitempty"`   // median over bound
 	Verdict  verdict  `json:"verdict,omitempty"`
+	Rule     *ruled   `json:"rule,omitempty"` // C1: what one of the compared rules did
+}
+
+// ruled is what a rule did in a scenario of C1: the shares of the runs that it rolled back and promoted, and the median minute of roll-backs.
+type ruled struct {
+	Name     string  `json:"name"`
+	In       string  `json:"in"`
+	Back     float64 `json:"back"`
+	Minute   string  `json:"minute,omitempty"`
+	Promoted float64 `json:"promoted"`
 }
 
 // verdict is how a row did against its target.
@@ -133,7 +144,7 @@ func newWriter(w io.Writer, format string) (writer, error) {
 		return table{w}, nil
 	case "markdown":
 		_, err := fmt.Fprint(w, "| id | scenario | runs | measured | target | decided | power | bound | ratio | |\n|---|---|---|---|---|---|---|---|---|---|\n")
-		return markdown{w}, err
+		return &markdown{w: w}, err
 	case "json":
 		return &list{w: w, rows: []row{}}, nil
 	}
@@ -157,9 +168,17 @@ func (r *row) cells() []string {
 	return []string{r.ID, r.Scenario, fmt.Sprint(r.Runs), r.Measured, r.Target, share(r.Decided), share(r.Power), bound, ratio, string(r.Verdict)}
 }
 
-type markdown struct{ w io.Writer }
+// markdown prints rows, and C1 as a table of its own with a column per rule.
+type markdown struct {
+	w     io.Writer
+	rules []row
+}
 
-func (m markdown) row(r row) error {
+func (m *markdown) row(r row) error {
+	if r.Rule != nil {
+		m.rules = append(m.rules, r)
+		return nil
+	}
 	c := r.cells()
 	if r.Verdict != "" && r.Verdict != pass {
 		c[len(c)-1] = "**" + string(r.Verdict) + "**"
@@ -168,7 +187,34 @@ func (m markdown) row(r row) error {
 	return err
 }
 
-func (m markdown) end() error { return nil }
+func (m *markdown) end() error {
+	if len(m.rules) == 0 {
+		return nil
+	}
+	var lines []string
+	first, scenario := m.rules[0].Rule.In, ""
+	head, dashes := "| C1: scenario |", "|---|"
+	for _, r := range m.rules {
+		if r.Rule.In == first {
+			head += " " + r.Rule.Name + " |"
+			dashes += "---|"
+		}
+		if r.Rule.In != scenario {
+			scenario = r.Rule.In
+			lines = append(lines, "| "+scenario+" |")
+		}
+		at := ""
+		if r.Rule.Minute != "" {
+			at = " @" + r.Rule.Minute
+		}
+		if r.Verdict != "" {
+			at += ", " + string(r.Verdict)
+		}
+		lines[len(lines)-1] += fmt.Sprintf(" %.3f%s; %.3f |", r.Rule.Back, at, r.Rule.Promoted)
+	}
+	_, err := fmt.Fprintf(m.w, "\n%s\n%s\n%s\n", head, dashes, strings.Join(lines, "\n"))
+	return err
+}
 
 type table struct{ w io.Writer }
 
@@ -194,6 +240,22 @@ type list struct {
 func (l *list) row(r row) error {
 	l.rows = append(l.rows, r)
 	return nil
+}
+
+// readRows reads what earlier runs printed with -o json.
+func readRows(files []string) (rows []row, err error) {
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		var part []row
+		if err := json.Unmarshal(data, &part); err != nil {
+			return nil, fmt.Errorf("%s: %w; want what -o json printed", name, err)
+		}
+		rows = append(rows, part...)
+	}
+	return rows, nil
 }
 
 func (l *list) end() error {

@@ -237,7 +237,7 @@ func comparison(rpm int, s scenario) cell {
 		},
 		rows: func(x results) (rows []row) {
 			for i, rule := range names {
-				rows = append(rows, ruleRow(name+": "+rule, x, i, same, rpm, rule == "Sluice"))
+				rows = append(rows, ruleRow(name, rule, x, i, same, rpm))
 			}
 			return rows
 		},
@@ -266,7 +266,7 @@ func (r *requests) counts(metric int) traffic {
 
 // ruleRow tells how often and when a rule rolled back and promoted. Sluice is judged: false alarms on identical versions; on harmful ones
 // false promotion (below 1 %) and, at 10,000 requests a minute, discovery within five minutes.
-func ruleRow(what string, x results, i int, same bool, rpm int, sluice bool) row {
+func ruleRow(in, name string, x results, i int, same bool, rpm int) row {
 	within := func(col int, limit float64) float64 {
 		n := 0
 		for _, r := range x {
@@ -278,13 +278,15 @@ func ruleRow(what string, x results, i int, same bool, rpm int, sluice bool) row
 	}
 	rolled, promoted := within(2*i, minutes), within(2*i+1, minutes)
 	at := x.column(2 * i)
-	median := ""
+	r := row{ID: "C1", Scenario: in + ": " + name, Value: rolled, Rule: &ruled{Name: name, In: in, Back: rolled, Promoted: promoted}}
+	r.Measured = fmt.Sprintf("rolled back %.3f", rolled)
 	if rolled > 0 {
-		median = fmt.Sprintf(" (median minute %s)", number(at[(int(math.Round(rolled*float64(len(at))))-1)/2]))
+		r.Rule.Minute = number(at[(int(math.Round(rolled*float64(len(at))))-1)/2])
+		r.Measured += " (median minute " + r.Rule.Minute + ")"
 	}
-	r := row{ID: "C1", Scenario: what, Value: rolled, Measured: fmt.Sprintf("rolled back %.3f%s, promoted %.3f", rolled, median, promoted)}
+	r.Measured += fmt.Sprintf(", promoted %.3f", promoted)
 	switch {
-	case !sluice:
+	case name != "Sluice":
 	case same:
 		r.Limit = alarmLimit(alpha, len(x))
 		r.Target, r.Decided, r.Verdict = fmt.Sprintf("<= %.3f", r.Limit), &promoted, pass
