@@ -186,7 +186,7 @@ func never(outcome) bool    { return false }
 func latencyAA(share float64) cell {
 	name := fmt.Sprintf("latency at five thresholds, tolerate 1x, identical, share %g, to 100,000 requests", share)
 	m := latencyOf(1, 1.25)
-	looks := geometric(500, 100_000, 1.2)
+	looks := geometric(500, 100_000, 1.35)
 	return cell{
 		id: "F11", name: name, reps: 1000,
 		run: func(c chance) result {
@@ -202,7 +202,7 @@ func latencyAA(share float64) cell {
 func latencyAtBound(which string, scale float64) cell {
 	name := fmt.Sprintf("latency, tolerate 1.1x, margin 1.25x, candidate %gx, share 0.5, to 50,000 requests", scale)
 	m := latencyOf(1.1, 1.25)
-	looks := geometric(500, 50_000, 1.2)
+	looks := geometric(500, 50_000, 1.35)
 	return cell{
 		id: "F11", name: name, reps: 1000,
 		run: func(c chance) result {
@@ -313,7 +313,7 @@ func driftAA(share float64) cell {
 	name := fmt.Sprintf("ten answers, no drift, share %g, to 200,000 requests", share)
 	live, cand := classShares()
 	m := answersOf(.025, .05)
-	looks := geometric(500, 200_000, 1.25)
+	looks := geometric(500, 200_000, 1.5)
 	return cell{
 		id: "F11", name: name, reps: 500,
 		run: func(c chance) result {
@@ -349,7 +349,7 @@ func driftAtBound(which string, bits float64) cell {
 	live, _ := classShares()
 	cand := drifted(live, bits)
 	m := answersOf(.025, .05)
-	looks := geometric(500, 50_000, 1.25)
+	looks := geometric(500, 50_000, 1.4)
 	return cell{
 		id: "F11", name: name, reps: 1000,
 		run: func(c chance) result {

@@ -58,7 +58,7 @@ func watchDelay() cell {
 	}
 }
 
-// dayOfWatching is N6: 1440 windows of 20 events. Identical versions; or a rate ratio of 2 from noon on.
+// dayOfWatching is N6: 1440 windows of 20 events, a look each ten minutes. Identical versions; or a rate ratio of 2 from noon on.
 func dayOfWatching(arl float64) cell {
 	const windows, events = 1440, 20
 	name := fmt.Sprintf("24 h in windows of a minute, 20 events each, e-SR with ARL %g", arl)
@@ -71,7 +71,7 @@ func dayOfWatching(arl float64) cell {
 				theta = later
 			}
 			w.advance(c, events, theta)
-			if (i+1)%5 == 0 && (later == .5 || i >= windows/2 && i < windows/2+180) {
+			if (i+1)%10 == 0 && (later == .5 || i >= windows/2 && i < windows/2+180) {
 				l := must(w.w.Look(rule))
 				esr, mixed = esr || l.ESR, mixed || l.Mixture
 			}
