@@ -69,6 +69,7 @@ type attempt struct {
 	m      message
 	refuse bool // only 4xx is right; else 2xx too
 	cut    bool // closing the connection is a refusal too
+	mute   bool // its clients leave: there is no answer to judge, only the version's health afterwards
 	marks  []string
 	send   func(ctx context.Context, c *client) (*answer, error) // default: m as it is
 }
@@ -201,6 +202,10 @@ func (b *battery) part(ctx context.Context, part Trouble) (r Result) {
 	case health != nil:
 		r.Status, r.Message = Failed, clean("afterwards "+health.Error(), 500)
 	default:
+		if attempts[0].mute {
+			r.Message = attempts[0].what + ": no hang, no crash, healthy after"
+			break
+		}
 		r.Message = fmt.Sprintf("%s: %d refused, %d answered; no 5xx, no hang, no crash, healthy after", requestsText(len(attempts)), refused, taken)
 	}
 	return r
@@ -267,6 +272,8 @@ func (b *battery) one(ctx context.Context, t *attempt) (fault string, status int
 	}
 	a, err := send(ctx, b.to)
 	switch {
+	case err == nil && t.mute:
+		return "", stopped
 	case err == nil:
 		if fault = b.judge(t, a); fault != "" {
 			fault = t.what + ": " + fault

@@ -143,9 +143,9 @@ func (b *battery) gone() []attempt {
 				return nil, err
 			}
 		}
-		return &answer{status: http.StatusBadRequest}, nil // nothing to judge
+		return &answer{}, nil // nothing to judge
 	}
-	return []attempt{{what: "clients that hang up", m: b.sample, cut: true, send: leave}}
+	return []attempt{{what: fmt.Sprintf("%d clients that hang up", clients), m: b.sample, cut: true, mute: true, send: leave}}
 }
 
 // hangUp ends a body by an error, upon which the connection is closed.

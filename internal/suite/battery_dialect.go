@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -211,9 +210,9 @@ func (b *battery) streamGone() []attempt {
 				return nil, err
 			}
 		}
-		return &answer{status: http.StatusBadRequest}, nil // nothing to judge
+		return &answer{}, nil // nothing to judge
 	}
-	return []attempt{{what: fmt.Sprintf("%d clients that leave in the middle of a stream", clients), m: m, cut: true, send: leave}}
+	return []attempt{{what: fmt.Sprintf("%d clients that leave in the middle of a stream", clients), m: m, cut: true, mute: true, send: leave}}
 }
 
 // tensors are the inputs of a request of the Open Inference Protocol.

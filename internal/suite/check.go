@@ -340,7 +340,12 @@ func (c *checker) exception(at string, e *Exception, plan *requestPlan) *excepti
 // result; one that is asked for by name is skipped in words.
 func (c *checker) concerns(t Trouble, e *Exception, plan *requestPlan) bool {
 	d := c.suite.Spec.Target.Dialect
+	body, isJSON := plan.bodyKind()
 	switch t {
+	case TroubleNotJSON, TroubleMistyped, TroubleMissing, TroubleUnknown, TroubleNested, TroubleNumbers, TroubleInjection:
+		return isJSON
+	case TroubleEmpty, TroubleTruncated, TroubleOversized, TroubleMedia, TroubleEncoding, TroubleSlow:
+		return body
 	case TroubleParameters, TroubleMessages, TroubleStreamGone:
 		return speaksText(d)
 	case TroubleTensors:
@@ -350,7 +355,7 @@ func (c *checker) concerns(t Trouble, e *Exception, plan *requestPlan) bool {
 	case TroubleQuery:
 		return plan.path.has("?")
 	case TroubleCorrupted:
-		return plan.json == nil && (plan.raw != nil || plan.text != nil)
+		return body && !isJSON
 	}
 	return true
 }

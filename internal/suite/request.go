@@ -45,6 +45,17 @@ type headerPlan struct {
 	text   template
 }
 
+// bodyKind says whether the request has a body, and whether that is JSON, as far as it is known before a row.
+func (p *requestPlan) bodyKind() (body, isJSON bool) {
+	switch {
+	case p.json != nil:
+		return true, true
+	case p.text != nil:
+		return true, json.Valid([]byte(p.text.literals[0]))
+	}
+	return len(p.raw) > 0 || p.bytes != "" || p.file != nil, json.Valid(p.raw)
+}
+
 // message is a request that can be sent.
 type message struct {
 	method string
