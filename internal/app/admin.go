@@ -15,18 +15,23 @@ import (
 
 	"sluice.dev/sluice/internal/api"
 	"sluice.dev/sluice/internal/console"
+	"sluice.dev/sluice/internal/oidc"
 	"sluice.dev/sluice/internal/release"
 )
 
 // adminLimits are those of the admin port: nothing but people, scripts and consoles.
 var adminLimits = release.ServerLimits{
 	Header: release.DefaultServerHeader, HeaderTimeout: release.Duration(release.DefaultHeaderTimeout),
-	IdleTimeout: release.Duration(release.DefaultIdleTimeout),
+	IdleTimeout: release.Duration(release.DefaultIdleTimeout), Connections: release.DefaultAdminConnections,
 }
 
 func (a *App) startAdmin(spec release.ConfigSpec) error {
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	lease := time.Duration(spec.Gateway.Lease)
+	access, err := a.access(spec.Admin)
+	if err != nil {
+		return err
+	}
 	h := api.New(api.Options{
 		Records: a.records, Now: time.Now, Log: a.o.Log, Version: a.o.Version, Salt: newSalt,
 		Publish: func(ctx context.Context) error {
@@ -37,10 +42,39 @@ func (a *App) startAdmin(spec release.ConfigSpec) error {
 		Metrics:  promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}),
 		Console:  console.Handler(),
 		Ready:    a.ready,
+		Evidence: a.evidence.picture,
+		Traffic:  a.evidence.traffic,
+		Status:   a.status,
+		Access:   access,
 	})
-	var err error
 	a.adminPort, err = a.listen("admin", spec.Admin.Listen, spec.Admin.TLS, adminLimits, h)
+	a.stops = append(a.stops, func(context.Context) error { // before that of the port, which waits for open requests
+		h.EndStreams()
+		return nil
+	})
 	return err
+}
+
+// access is what the config says of how people get in.
+func (a *App) access(spec release.AdminConfig) (api.Access, error) {
+	out := api.Access{URL: spec.URL, TLS: spec.TLS != nil, Session: time.Duration(spec.Session)}
+	if spec.OIDC == nil {
+		return out, nil
+	}
+	secret, err := resolveSecret(release.Secret(spec.OIDC.ClientSecret))
+	if err != nil {
+		return out, err
+	}
+	client := &http.Client{Timeout: 10 * time.Second}
+	if spec.OIDC.CA != "" {
+		pool, err := certificates("admin.oidc.ca", spec.OIDC.CA)
+		if err != nil {
+			return out, err
+		}
+		client.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}
+	}
+	out.Provider = oidc.New(oidc.Options{Config: *spec.OIDC, URL: spec.URL, Secret: secret, HTTP: client})
+	return out, nil
 }
 
 // ready says whether the store answers.
@@ -71,17 +105,26 @@ func tlsConfig(f *release.TLSConfig) (*tls.Config, error) {
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 	if f.ClientCA != "" {
-		pem, err := os.ReadFile(f.ClientCA)
-		if err != nil {
-			return nil, release.Invalid("read tls.clientCA", "%v", err)
-		}
-		cfg.ClientCAs = x509.NewCertPool()
-		if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, release.Invalid("read tls.clientCA", "%s holds no certificate", f.ClientCA)
+		var err error
+		if cfg.ClientCAs, err = certificates("tls.clientCA", f.ClientCA); err != nil {
+			return nil, err
 		}
 		cfg.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	return cfg, nil
+}
+
+// certificates reads a file of trusted certificates; field names it in messages.
+func certificates(field, file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, release.Invalid("read "+field, "%v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, release.Invalid("read "+field, "%s holds no certificate", file)
+	}
+	return pool, nil
 }
 
 // certificate is read anew when its file has changed.

@@ -2,7 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
+	"sync"
 	"time"
 
 	"sluice.dev/sluice/internal/controller"
@@ -18,11 +18,13 @@ type evidence struct {
 	folder    *ingest.Folder
 	publisher *ingest.Publisher
 	store     store.Store
+	rates     sync.Map // by model, requests per second at the latest look
 }
 
 // View implements controller.Evidence.
 func (e *evidence) View(model string, number uint32) (controller.Evident, error) {
 	v := e.folder.View(model, number, time.Now())
+	e.rates.Store(model, v.Rate)
 	return controller.Evident{
 		View: v.View, Hash: v.Hash, Arriving: v.Arriving, Gap: v.Gap, Rate: v.Rate, UnitRate: v.UnitRate,
 	}, nil
@@ -39,12 +41,13 @@ func (e *evidence) Ended(ctx context.Context, model string, number uint32) error
 		return err
 	}
 	for p, data := range final {
-		_, err := e.store.PutBlob(ctx, fmt.Sprintf("final/%s/%09d/%d", model, number, p), data, 0)
+		_, err := e.store.PutBlob(ctx, finalBlob(model, number, p), data, 0)
 		if err != nil && !records.IsConflict(err) {
 			return release.Unavailable("keep the final tally", err, "partition %d of release %s/%d", p, model, number)
 		}
 	}
 	e.folder.Forget(model, number)
+	e.rates.Delete(model)
 	return nil
 }
 

@@ -152,3 +152,11 @@ func (m *meter) at(now time.Time, count float64) float64 {
 	m.time, m.count = now, count
 	return m.rate
 }
+
+// Positions returns, by partition, the last entry of its log that was folded. Safe for concurrent use.
+func (f *Folder) Positions() (out [release.Partitions]uint64) {
+	for i, p := range f.parts {
+		out[i] = p.position()
+	}
+	return out
+}

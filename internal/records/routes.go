@@ -132,3 +132,9 @@ func sameRoutes(a, b assign.Spec) bool {
 	y, err2 := json.Marshal(b)
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
+
+// Published returns the generation of the routing that is published now; 0: none is.
+func (r *Records) Published(ctx context.Context) (uint64, error) {
+	spec, _, err := r.routes(ctx)
+	return spec.Generation, err
+}

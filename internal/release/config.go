@@ -1,6 +1,9 @@
 package release
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Config is the file that describes one Sluice process. Every field may be left out; an empty file is
 // a whole Sluice on the loopback interface that stores into ./sluice-data.
@@ -91,6 +94,37 @@ type AdminConfig struct {
 	Listen string `json:"listen,omitempty"`
 	// Serve HTTPS instead of HTTP. Wanted whenever the address is reachable from elsewhere.
 	TLS *TLSConfig `json:"tls,omitempty"`
+	// The address that browsers use, like https://sluice.example.com, where it is another one than this port's: behind a
+	// proxy, and for an identity provider.
+	URL string `json:"url,omitempty"`
+	// How long a browser stays logged in. Default: 12h.
+	Session Duration `json:"session,omitzero"`
+	// An identity provider that logs people in, beside tokens (OpenID Connect).
+	OIDC *OIDCConfig `json:"oidc,omitempty"`
+}
+
+// OIDCConfig describes an identity provider. Its callback address is URL followed by /api/v1/oidc/callback.
+type OIDCConfig struct {
+	// The provider's address, exactly as its tokens name it.
+	Issuer string `json:"issuer"`
+	// The id under which the provider knows this Sluice.
+	ClientID string `json:"clientID"`
+	// Where the client's secret is: env:NAME or file:PATH. Default: none; the login is bound to the browser by PKCE in any
+	// case.
+	ClientSecret string `json:"clientSecret,omitempty"`
+	// What people know the provider by. Default: the issuer's host.
+	Name string `json:"name,omitempty"`
+	// What is asked for beside openid. Default: profile, email and groups.
+	Scopes []string `json:"scopes,omitempty"`
+	// The claim that names the person. Default: email, which the provider must say is verified.
+	NameClaim string `json:"nameClaim,omitempty"`
+	// The claim that lists the person's groups. Default: groups.
+	GroupsClaim string `json:"groupsClaim,omitempty"`
+	// Which groups have which role: viewer, operator or admin. The highest one counts; "*" is everybody whom the provider
+	// knows. Who has none does not get in.
+	Roles map[string][]string `json:"roles"`
+	// File with the certificates (PEM) that the provider's must descend from. Default: the system's.
+	CA string `json:"ca,omitempty"`
 }
 
 // TLSConfig names the files of one port's certificate. They are read again when they change.
@@ -190,24 +224,27 @@ func (LogFormat) Values() []string { return words(LogText, LogJSON) }
 
 // Defaults of a Config.
 const (
-	DefaultNamespace       = "default"
-	DefaultDataDir         = "sluice-data"
-	DefaultGatewayListen   = "127.0.0.1:8080"
-	DefaultAdminListen     = "127.0.0.1:8081"
-	DefaultLease           = 10 * time.Minute
-	DefaultReplicas        = 3
-	DefaultServerBody      = 100 << 20
-	DefaultServerHeader    = 64 << 10
-	DefaultHeaderTimeout   = 10 * time.Second
-	DefaultBodyTimeout     = 5 * time.Minute
-	DefaultIdleTimeout     = 2 * time.Minute
-	DefaultConnections     = 10_000
-	DefaultShutdownTimeout = 30 * time.Second
-	DefaultRing            = 65_536
-	DefaultSpool           = "spool"
-	DefaultSpoolSize       = 1 << 30
-	DefaultCaptureSize     = 1 << 30
-	DefaultTraces          = Whole / 100
+	DefaultNamespace     = "default"
+	DefaultDataDir       = "sluice-data"
+	DefaultGatewayListen = "127.0.0.1:8080"
+	DefaultAdminListen   = "127.0.0.1:8081"
+	DefaultLease         = 10 * time.Minute
+	DefaultReplicas      = 3
+	DefaultServerBody    = 100 << 20
+	DefaultServerHeader  = 64 << 10
+	DefaultHeaderTimeout = 10 * time.Second
+	DefaultBodyTimeout   = 5 * time.Minute
+	DefaultIdleTimeout   = 2 * time.Minute
+	DefaultConnections   = 10_000
+
+	DefaultAdminConnections = 1000
+	DefaultShutdownTimeout  = 30 * time.Second
+	DefaultSession          = 12 * time.Hour
+	DefaultRing             = 65_536
+	DefaultSpool            = "spool"
+	DefaultSpoolSize        = 1 << 30
+	DefaultCaptureSize      = 1 << 30
+	DefaultTraces           = Whole / 100
 )
 
 // DefaultConfig is what an empty file means.
@@ -233,6 +270,8 @@ func (c *Config) Normalise() *Config {
 	s.Gateway.APIKeyFiles = append([]string(nil), s.Gateway.APIKeyFiles...)
 	s.Gateway.Limits.normalise()
 	setDefault(&s.Admin.Listen, DefaultAdminListen)
+	setDefault(&s.Admin.Session, Duration(DefaultSession))
+	s.Admin.OIDC = s.Admin.OIDC.normalise()
 	setDefault(&s.Telemetry.Ring, DefaultRing)
 	setDefault(&s.Telemetry.SpoolSize, DefaultSpoolSize)
 	setDefault(&s.Capture.Size, DefaultCaptureSize)
@@ -242,6 +281,21 @@ func (c *Config) Normalise() *Config {
 	s.Notify = normaliseNotify(s.Notify)
 	setDefault(&s.Log.Level, LogInfo)
 	setDefault(&s.Log.Format, LogText)
+	return &n
+}
+
+func (o *OIDCConfig) normalise() *OIDCConfig {
+	if o == nil {
+		return nil
+	}
+	n := *o
+	setDefault(&n.NameClaim, "email")
+	setDefault(&n.GroupsClaim, "groups")
+	if len(n.Scopes) == 0 {
+		n.Scopes = []string{"profile", "email", "groups"}
+	}
+	n.Scopes = append([]string(nil), n.Scopes...)
+	n.Roles = maps.Clone(n.Roles)
 	return &n
 }
 

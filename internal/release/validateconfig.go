@@ -48,6 +48,9 @@ func (c *Config) validate(at *Positions) Faults {
 	}
 	x.tls("spec.gateway.tls", s.Gateway.TLS)
 	x.tls("spec.admin.tls", s.Admin.TLS)
+	x.adminURL("spec.admin.url", s.Admin.URL)
+	x.between("spec.admin.session", s.Admin.Session, raw.Admin.Session, time.Minute, 30*24*time.Hour)
+	x.oidc("spec.admin.oidc", s.Admin)
 	for i, file := range s.Gateway.APIKeyFiles {
 		if file == "" {
 			x.fail(fmt.Sprintf("spec.gateway.apiKeyFiles[%d]", i), "write the path of a file", "it is empty")
@@ -105,6 +108,48 @@ func (c *checker) servers(path, text string) {
 			c.fail(path, remedy, "server number %d is not an address", i+1)
 		case u.User != nil:
 			c.fail(path, "remove them and name a file in store.credentials", "server number %d holds credentials", i+1)
+		}
+	}
+}
+
+// adminURL checks an origin: scheme, host and port, without anything behind them.
+func (c *checker) adminURL(path, text string) {
+	if text == "" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		c.fail(path, "write scheme and host alone, like https://sluice.example.com", "%q is not an origin", clip(text))
+	}
+}
+
+func (c *checker) oidc(path string, a AdminConfig) {
+	o := a.OIDC
+	if o == nil {
+		return
+	}
+	u, err := url.Parse(o.Issuer)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Host)) {
+		c.fail(path+".issuer", "write the provider's address, like https://login.example.com", "%q is not an HTTPS address", clip(o.Issuer))
+	}
+	if o.ClientID == "" {
+		c.fail(path+".clientID", "write the id under which the provider knows this Sluice", "it is missing")
+	}
+	if s := o.ClientSecret; s != "" && !strings.HasPrefix(s, "env:") && !strings.HasPrefix(s, "file:") {
+		c.fail(path+".clientSecret", "write env:NAME or file:PATH; secrets do not belong in this file", "it is neither")
+	}
+	if a.URL == "" {
+		c.fail("spec.admin.url", "write the address that browsers use: the provider sends them back to it", "%s needs it", path)
+	}
+	if len(o.Roles) == 0 {
+		c.fail(path+".roles", "write who may get in, like roles: {viewer: [\"*\"], operator: [ml-team]}", "nobody would get in")
+	}
+	for _, role := range slices.Sorted(maps.Keys(o.Roles)) {
+		if role != "viewer" && role != "operator" && role != "admin" {
+			c.fail(path+".roles", "use viewer, operator or admin", "%q is not a role", clip(role))
+		}
+		if role == "admin" && slices.Contains(o.Roles[role], "*") {
+			c.fail(path+".roles", "name the groups of the admins", "everybody would be an admin")
 		}
 	}
 }
