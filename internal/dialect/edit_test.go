@@ -75,8 +75,8 @@ func TestWire3_9_OtherBytesAreIdentical(t *testing.T) {
 		keys := rapid.SliceOfN(rapid.SampledFrom([]string{"model", `mod\u0065l`, "messages", "stream", "a", "Model", `mo\"del`}), 1, 6).Draw(t, "keys")
 		values := rapid.SampledFrom([]string{`"x"`, `"\\"`, `"\"}"`, `1e5`, `null`, `true`, `[]`, `[{"model":"q"},"]"]`, `{"model":{"model":1}}`, `"äß\u00e4"`})
 		spaces := rapid.SampledFrom([]string{"", " ", "\n\t", "\r\n"})
-		body, want := spaces.Draw(t, "s")+"{", ""
-		want = body
+		body := spaces.Draw(t, "s") + "{"
+		want := body
 		for i, k := range keys {
 			if i > 0 {
 				body, want = body+",", want+","

@@ -17,7 +17,8 @@
 //     are relayed as they come; a candidate with failover that fails before its first byte is followed
 //     by live. limit.go: queue and slots; hedge.go: a second request when the first is slow; health.go:
 //     versions that are asked how they are; grpc.go, upgrade.go: calls of gRPC, and connections that
-//     switch to another protocol. observe.go: who reads along.
+//     switch to another protocol. observe.go: who reads along; llm.go: requests and answers whose dialect is
+//     known, edited in place and read by package dialect.
 //  6. signal.go: the values that metrics and segments need; then one exposure into the sink.
 //
 // own.go and feedback.go answer under /-/sluice/: feedback, healthz, readyz. problem.go holds the
