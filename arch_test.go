@@ -29,6 +29,7 @@ var arrows = map[string]struct {
 	"docs":               {"", "the guide's texts and pictures, embedded"},
 	"internal/capture":   {"", "files of redacted exchanges; the shell's own words"},
 	"internal/telemetry": {"", "spans and metrics of requests; app hands it what the gateway tells"},
+	"internal/looks":     {"", "a codec of points over time; what they mean is judge's"},
 	"internal/console":   {"docs", "embedded pages are a client of the API, in the browser; the guide is served as pages"},
 
 	"internal/store/storetest": {"internal/store", "the contract's own suite"},
