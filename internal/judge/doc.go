@@ -16,7 +16,8 @@
 //  6. Beside a verdict: bayes.go, a view that is not corrected for looking and decides nothing, and, when asked for,
 //     explain.go, the calls of published functions that reproduce its numbers. diagnose.go names what differs among
 //     watched metrics and answers, under control of the false discovery rate.
-//  7. watch.go is the detector for the time after a release: a fresh process per window.
+//  7. picture.go draws what lies behind the verdicts, when somebody looks: distributions of latencies and answers, segments, posteriors.
+//  8. watch.go is the detector for the time after a release: a fresh process per window.
 //
 // # How a metric's alpha is spent
 //

@@ -329,7 +329,7 @@ func (s *subject) showUsers(c counts, bins State, f *finding) {
 	if errA != nil || errB != nil {
 		return
 	}
-	f.users, f.adjusted = true, nil
+	f.users, f.shares, f.adjusted = true, c, nil
 	f.requests = [2]float64{f.live.Value, f.cand.Value}
 	f.live.Value, f.cand.Value = c.kA/c.nA, c.kB/c.nB
 	f.estimate = 100 * (f.cand.Value - f.live.Value)

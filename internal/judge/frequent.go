@@ -19,6 +19,7 @@ type finding struct {
 	level     float64 // 0: no interval
 	unit      string
 	users     bool                    // the values are shares of users, not of requests
+	shares    counts                  // when users is set; A is live
 	requests  [2]float64              // request rates of live and candidate, when users is set
 	reached   func(more float64) bool // would a decision stand with `more` times these data at the same rates
 	exposures float64                 // of both arms, what `more` multiplies

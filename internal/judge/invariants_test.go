@@ -77,6 +77,19 @@ func drawStratum(t *rapid.T, s Stratum, arms, metrics int) tally.StratumView {
 			})
 		}
 	}
+	for _, value := range []string{"old", "young"}[:rapid.IntRange(0, 2).Draw(t, "segments")] {
+		g := tally.SegmentView{Name: "age", Value: value}
+		for range arms {
+			a := tally.SegmentArm{Exposures: count.Draw(t, "exposures")}
+			for range metrics {
+				n := rapid.SampledFrom([]float64{0, 1, 400, 1e9}).Draw(t, "n")
+				y := n * rapid.SampledFrom([]float64{0, 0.3, 1, 1e6}).Draw(t, "y")
+				a.N, a.Y, a.Q = append(a.N, n), append(a.Y, y), append(a.Q, y*rapid.SampledFrom([]float64{1, 30, 1e7}).Draw(t, "q"))
+			}
+			g.Arms = append(g.Arms, a)
+		}
+		v.Segments = append(v.Segments, g)
+	}
 	return v
 }
 
@@ -118,6 +131,13 @@ func TestAssessmentIsAlwaysValidJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawWorld(t)
 		a := Assess(in)
+		p := Picture(in)
+		if _, err := json.Marshal(p); err != nil {
+			t.Fatalf("pictures: %v: %+v", err, p)
+		}
+		if !reflect.DeepEqual(p, Picture(in)) {
+			t.Fatal("the same input gives other pictures")
+		}
 		if _, err := json.Marshal(a); err != nil {
 			t.Fatalf("%v: %+v", err, a)
 		}

@@ -57,6 +57,34 @@ func BetaRope(a, b Beta, r float64) (Rope, error) {
 	return out, nil
 }
 
+// BetaDifference returns the posterior P(pB - pA <= d) at each point d, INT f_A(p) F_B(p+d) dp. It is a distribution function and
+// no density because the density may be infinite: at 0 where neither arm has an event. Absolute accuracy about 1e-5 there, 1e-9 elsewhere: for drawing.
+// Parameters as in [BetaCompare], finite points, otherwise [ErrDomain].
+func BetaDifference(a, b Beta, d []float64) ([]float64, error) {
+	if !isShape(a.A, a.B, b.A, b.B) || !finite(d...) {
+		return nil, domain("BetaDifference", "A=%v B=%v d=%v", a, b, d)
+	}
+	out := make([]float64, len(d))
+	m, s := b.mean(), b.sd()
+	for i, x := range d {
+		extra := []float64{-x, 1 - x}
+		for _, k := range [...]float64{-8, -4, -2, 0, 2, 4, 8} {
+			extra = append(extra, m-x+k*s)
+		}
+		grid := betaGrid([]Beta{a}, extra)
+		out[i] = clamp01(grid.integrate(func(p, q float64) float64 {
+			switch {
+			case p+x <= 0:
+				return 0
+			case q-x <= 0:
+				return a.density(p, q)
+			}
+			return a.density(p, q) * b.cdf(p+x, q-x)
+		}))
+	}
+	return out, nil
+}
+
 // BetaProbBest returns for each arm the posterior probability that its p is the largest, INT f_k prod F_j: Thompson sampling's
 // allocation. At least one arm, parameters as in [BetaCompare], otherwise [ErrDomain]. Absolute accuracy about 1e-10.
 func BetaProbBest(arms []Beta) ([]float64, error) {

@@ -52,3 +52,30 @@ func BenchmarkBetaCompare(b *testing.B) {
 		}
 	}
 }
+
+// TestBetaDifferenceIsRope: the distribution of the difference has the masses that BetaRope and BetaCompare give by other integrals.
+func TestBetaDifferenceIsRope(t *testing.T) {
+	for _, arms := range [][2]Beta{
+		{Jeffreys(0, 40), Jeffreys(0, 60)}, {Jeffreys(3, 1000), Jeffreys(9, 900)}, {Jeffreys(5000, 100000), Jeffreys(5100, 100000)}, {Jeffreys(40, 40), Jeffreys(0, 2)},
+	} {
+		a, b := arms[0], arms[1]
+		const r = 0.004
+		cum, err := BetaDifference(a, b, []float64{-2, -1, -r, 0, r, 1, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rope, _ := BetaRope(a, b, r)
+		c, _ := BetaCompare(a, b)
+		for i, want := range []float64{0, 0, rope.Below, c.PAGreater, 1 - rope.Above, 1, 1} {
+			if math.Abs(cum[i]-want) > 1e-5 {
+				t.Errorf("%v %v: point %d is %v, want %v", a, b, i, cum[i], want)
+			}
+		}
+	}
+	if _, err := BetaDifference(Beta{}, Jeffreys(1, 2), []float64{0}); err == nil {
+		t.Error("a posterior without parameters is taken")
+	}
+	if _, err := BetaDifference(Jeffreys(1, 2), Jeffreys(1, 2), []float64{math.NaN()}); err == nil {
+		t.Error("a point that is no number is taken")
+	}
+}
