@@ -62,7 +62,9 @@ type Entropy struct {
 func Picture(in Input) Pictures {
 	j := judging{in: in, cache: &Cache{}}
 	j.begin()
-	var p Pictures
+	p := Pictures{
+		Latencies: []LatencyPicture{}, Categories: []CategoryPicture{}, Segments: []SegmentPicture{}, Posteriors: []Posterior{},
+	}
 	for i := range j.metrics() {
 		for arm := 1; arm < j.arms; arm++ {
 			s := j.subject(i, arm)
@@ -76,7 +78,7 @@ func Picture(in Input) Pictures {
 			}
 		}
 	}
-	p.Segments = j.segmentPictures()
+	p.Segments = append(p.Segments, j.segmentPictures()...)
 	return p
 }
 
