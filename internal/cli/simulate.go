@@ -23,6 +23,7 @@ import (
 type simulateFlags struct {
 	file, activity, incident, plot string
 	truth, base                    []string
+	anyway                         bool
 	o                              simulate.Options
 }
 
@@ -33,7 +34,8 @@ func (e *env) simulateCmd() *cobra.Command {
 		Long: "Run a plan many times on synthetic traffic and say how often it succeeds, is rolled back or pauses undecided,\n" +
 			"how long it takes and how many requests the candidate answers. The decisions are Sluice's own, on a virtual\n" +
 			"clock. Tests are assumed to pass and approvals to be given at once; a run that a person would have to decide\n" +
-			"counts as Paused. The same flags give the same report.",
+			"counts as Paused. The same users come back all the time: for a plan of many days to which new ones come every\n" +
+			"day, say how many will come in all with --users. The same flags give the same report.",
 		Example: "  sluice simulate -f examples/credit/model.yaml --runs 1000\n" +
 			"  sluice simulate -f model.yaml --truth errors=+1pp --truth slow=1.2x --plot ended.svg",
 		Args: cobra.NoArgs,
@@ -41,6 +43,11 @@ func (e *env) simulateCmd() *cobra.Command {
 			o, err := f.options()
 			if err != nil {
 				return err
+			}
+			if !f.anyway {
+				if err := f.possible(o); err != nil {
+					return err
+				}
 			}
 			bar := e.simulationBar(o.Runs)
 			o.Progress = bar.done
@@ -77,8 +84,21 @@ func (f *simulateFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.incident, "incident", "", "a time in which both arms are worse: AT+FOR:METRIC=EFFECT, like 2h+10m:errors=+20pp")
 	fs.StringVar(&f.o.Candidate, "to", "", "the version to release; default: the first other one by name")
 	fs.BoolVar(&f.o.Exact, "exact", false, "draw request by request: slow, for small plans")
+	fs.BoolVar(&f.anyway, "anyway", false, "also a plan whose margins can't be shown within its deadlines")
 	fs.StringVar(&f.plot, "plot", "", "draw the share of runs that ended over time into this .png or .svg file")
 	_ = cmd.MarkFlagRequired("file")
+}
+
+// possible refuses a plan whose margins can't be shown within its deadlines at this traffic: a thousand runs would all say so.
+func (f *simulateFlags) possible(o simulate.Options) error {
+	forecast, err := simulate.Plan(o)
+	if err != nil {
+		return err
+	}
+	if late := forecast.Faults(nil).Errors(); len(late) > 0 {
+		return usage(late[0].Field+": "+late[0].Msg, late[0].Remedy+"; --anyway simulates it all the same")
+	}
+	return nil
 }
 
 // options reads what the flags say.
@@ -193,16 +213,16 @@ func simulated(out io.Writer, r *simulate.Report) {
 	}
 	fmt.Fprintf(out, "%s to %s, the candidate is %s; %d runs, seed %d\n\n", r.Model, r.Candidate, truth, r.Runs, r.Seed)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ENDED\tRUNS\tSHARE\tTIME median\tp90\tCANDIDATE'S REQUESTS median\tp90")
+	fmt.Fprintln(w, "ENDED\tRUNS\tSHARE\tTIME median\tp90\tCANDIDATE'S REQUESTS median\tp90\tUSERS median")
 	for _, phase := range simulate.Ends {
 		if n := r.Ended[phase]; n > 0 {
 			e := r.ByEnd[phase]
-			fmt.Fprintf(w, "%s\t%d\t%.1f %%\t%s\t%s\t%.0f\t%.0f\n", phase, n, 100*float64(n)/float64(r.Runs),
-				lasting(e.MedianDurationSeconds), lasting(e.P90DurationSeconds), e.MedianCandidateExposures, e.P90CandidateExposures)
+			fmt.Fprintf(w, "%s\t%d\t%.1f %%\t%s\t%s\t%.0f\t%.0f\t%.0f\n", phase, n, 100*float64(n)/float64(r.Runs),
+				lasting(e.MedianDurationSeconds), lasting(e.P90DurationSeconds), e.MedianCandidateExposures, e.P90CandidateExposures, e.MedianExposedUsers)
 		}
 	}
-	fmt.Fprintf(w, "all\t%d\t\t%s\t%s\t%.0f\t%.0f\n", r.Runs, lasting(r.MedianDurationSeconds), lasting(r.P90DurationSeconds),
-		r.MedianCandidateExposures, r.P90CandidateExposures)
+	fmt.Fprintf(w, "all\t%d\t\t%s\t%s\t%.0f\t%.0f\t%.0f\n", r.Runs, lasting(r.MedianDurationSeconds), lasting(r.P90DurationSeconds),
+		r.MedianCandidateExposures, r.P90CandidateExposures, r.MedianExposedUsers)
 	fmt.Fprintln(w, "\nMETRIC\tROLLED BACK\tAT THE END")
 	for _, name := range slices.Sorted(maps.Keys(r.ByMetric)) {
 		m := r.ByMetric[name]

@@ -37,7 +37,7 @@ type StepForecast struct {
 type Need struct {
 	Metric       string  `json:"metric"`
 	Goal         string  `json:"goal,omitempty"`  // "no worse" or "better"
-	Of           string  `json:"of"`              // "users", "requests" or "pairs"; of both arms
+	Of           string  `json:"of"`              // "users", "independent requests" or "pairs"; of both arms
 	Amount       float64 `json:"amount"`          // expected for an equal candidate; 0 if it can't be said
 	Seconds      float64 `json:"seconds"`         // until then; 0 if Never
 	Never        bool    `json:"never,omitempty"` // no amount shows it

@@ -14,6 +14,9 @@ const (
 	minBinsEach  = 20   // effective bins of either arm
 	minExceeding = 20   // slow answers that a candidate as slow as the margin would have
 	classesTaken = 3
+
+	usersWithEvent = 0.1 // share of live's users in a window up to which R3 applies
+	binsWithEvent  = 10  // of either arm, before E2 judges 0/1 outcomes
 )
 
 // need forecasts one metric at one share. Two figures: what is expected for a candidate that is equal to live (or, where the goal
@@ -50,7 +53,7 @@ type amount struct {
 
 const (
 	ofUsers    = "users"
-	ofRequests = "requests"
+	ofRequests = "independent requests"
 )
 
 // amounts returns what a metric needs at least, by whichever way of judging it, and what is expected.
@@ -61,7 +64,7 @@ func (p *planning) amounts(m *release.Metric, rho float64, better bool) (least [
 	switch m.Kind {
 	case release.MetricEvent, release.MetricProportion:
 		margin /= 100
-		least = []amount{p.events(0, margin, rho), p.requests(someOutcome, margin, rho, p.alpha), p.requests(rareOutcome, margin, rho, p.alpha/2)}
+		least = append(p.often(m, margin, rho), p.events(0, margin, rho))
 		rare := math.Min(base.Mean, 1-base.Mean)
 		switch {
 		case better:
@@ -101,6 +104,22 @@ func classShare(m *release.Metric, rare float64) float64 {
 // events is R3: users, of whom a share rate has the event.
 func (p *planning) events(rate, margin, rho float64) amount {
 	return forecast(ofUsers)(stats.UnitsEventNoWorse(rate, margin, rho, p.alpha))
+}
+
+// often is where R3 does not apply and E2 judges the requests: if more than a tenth of the users have the event within a window, which one in
+// ten requests brings, or fewer of many; and proportions from 5 % on. The least of rates is the most favourable, as long as ten bins have the outcome.
+func (p *planning) often(m *release.Metric, margin, rho float64) (all []amount) {
+	rate := usersWithEvent / (1 + p.o.Rate*m.Window.Std().Seconds()/float64(p.o.Users))
+	if m.Kind == release.MetricProportion {
+		rate = math.Min(rate, rareOutcome)
+	}
+	for range 3 {
+		a := p.requests(rate, margin, rho, p.alpha)
+		a.n = math.Max(a.n, binsWithEvent/(rate*math.Min(rho, 1-rho)))
+		all = append(all, a)
+		rate *= 2
+	}
+	return all
 }
 
 // requests is E2 on a proportion of this rate, or at rate -1 on a mean whose standard deviation is 1 in the margin's unit.

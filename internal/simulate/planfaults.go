@@ -142,8 +142,11 @@ func shortTime(d time.Duration) string {
 	return s
 }
 
-// Grouped writes a count with commas.
+// Grouped writes a count with commas, of three digits: a forecast has no more.
 func Grouped(n float64) string {
+	if unit := math.Pow(10, math.Floor(math.Log10(math.Max(n, 1)))-2); unit > 1 {
+		n = math.Round(n/unit) * unit
+	}
 	s := strconv.FormatFloat(math.Round(n), 'f', -1, 64)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
