@@ -123,6 +123,9 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.registerMetrics(append(ctl.Collectors(), publisher)...); err != nil {
+		return err
+	}
 	if err := a.startGateway(spec, keys, publisher, ctl); err != nil {
 		return err
 	}

@@ -71,6 +71,8 @@ type Controller struct {
 	saved map[string]time.Time    // when the clock was last saved; owned by the loop
 	over  map[string]uint32       // by model, the ended release after which nothing is left to do; owned by the loop
 
+	metrics *metrics
+
 	effects sync.WaitGroup
 	mu      sync.Mutex
 	running map[string]bool // effects that are being run, by key
@@ -81,7 +83,7 @@ func New(o Options) *Controller {
 	if o.Every == 0 {
 		o.Every = time.Second
 	}
-	return &Controller{o: o, cache: map[string]*judge.Cache{}, saved: map[string]time.Time{}, over: map[string]uint32{}, running: map[string]bool{}}
+	return &Controller{o: o, cache: map[string]*judge.Cache{}, saved: map[string]time.Time{}, over: map[string]uint32{}, running: map[string]bool{}, metrics: newMetrics()}
 }
 
 // leaseTTL is how long a leader that vanished is waited for; an embedded store needs no wait.
@@ -99,7 +101,9 @@ func (c *Controller) Run(ctx context.Context) error {
 			continue
 		}
 		c.o.Log.Info("leading")
+		c.metrics.leader.Set(1)
 		err = c.lead(ctx, lease)
+		c.metrics.leader.Set(0)
 		if ctx.Err() == nil {
 			c.o.Log.Warn("leadership lost", "error", err)
 		}
@@ -124,7 +128,10 @@ func (c *Controller) lead(ctx context.Context, lease records.Lease) error {
 			}
 			renewed = sent
 		}
-		if err := c.Tick(ctx, time.Now(), lease); err != nil {
+		began := time.Now()
+		err := c.Tick(ctx, began, lease)
+		c.metrics.ticked(time.Since(began), err)
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil // stopping is no fault
 			}
@@ -184,6 +191,8 @@ func (c *Controller) tickRelease(ctx context.Context, m records.Model, now time.
 		return err
 	}
 	c.tell(decisions)
+	c.metrics.stands(next.State)
+	c.metrics.decided(decisions)
 	if err := c.saveClock(ctx, next.State, now, lease); err != nil {
 		return err
 	}
@@ -205,6 +214,9 @@ func (c *Controller) closeEnded(ctx context.Context, m records.Model) error {
 	rel, err := c.o.Records.Release(ctx, name, n)
 	if err != nil || !rel.State.Phase.Ended() {
 		return err
+	}
+	if m.Running == 0 {
+		c.metrics.ended(name) // it may have ended by a person's command, which no tick sees
 	}
 	delete(c.cache, key(rel.State))
 	delete(c.saved, key(rel.State))
