@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -136,32 +138,81 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// The whole way over loopback, client and model server in the same process.
-func BenchmarkLoopback(b *testing.B) {
-	answer := bytes.Repeat([]byte{'x'}, 1100)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = w.Write(answer)
-	}))
-	defer upstream.Close()
-	spec := credit(200_000, headerOnly, func(m *assign.RouteSpec) {
-		m.Arms[0].Spec.URL, m.Arms[1].Spec.URL = upstream.URL, upstream.URL
-	})
-	front := httptest.NewServer(benchGateway(b, spec, nil))
-	defer front.Close()
-	body := strings.Repeat("x", 500)
-	var unit atomic.Int64
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			r, _ := http.NewRequest(http.MethodPost, front.URL+"/credit", strings.NewReader(body))
-			r.Header.Set("X-User-Id", fmt.Sprint(unit.Add(1)))
-			resp, err := http.DefaultClient.Do(r)
+// rawServer answers every request with the same bytes, as cheaply as can be.
+func rawServer(b testing.TB, answer []byte) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
 			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				buf := make([]byte, 16<<10)
+				for n := 0; ; {
+					m, err := c.Read(buf[n:])
+					if err != nil {
+						return
+					}
+					n += m
+					if bytes.HasSuffix(buf[:n], []byte(rawEnd)) {
+						n = 0
+						if _, err := c.Write(answer); err != nil {
+							return
+						}
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+const rawEnd = "the end."
+
+// The whole way over loopback: a client that costs little, the gateway, and a model server that costs
+// little, in one process. What is left is the gateway and its sockets.
+func BenchmarkLoopback(b *testing.B) {
+	upstream := rawServer(b, fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1100\r\n\r\n%s", bytes.Repeat([]byte{'x'}, 1100)))
+	spec := credit(200_000, headerOnly, func(m *assign.RouteSpec) {
+		m.Arms[0].Spec.URL, m.Arms[1].Spec.URL = "http://"+upstream, "http://"+upstream
+	})
+	front := httptest.NewUnstartedServer(benchGateway(b, spec, nil))
+	front.Config = NewServer(front.Config.Handler, slog.New(slog.DiscardHandler))
+	front.Start()
+	defer front.Close()
+	var unit atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		c, err := net.Dial("tcp", front.Listener.Addr().String())
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer func() { _ = c.Close() }()
+		buf := make([]byte, 16<<10)
+		body := strings.Repeat("x", 492) + rawEnd
+		var req []byte
+		for pb.Next() {
+			req = fmt.Appendf(req[:0], "POST /credit HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nAccept: */*\r\nUser-Agent: bench\r\nX-User-Id: user-%d\r\nContent-Length: %d\r\n\r\n%s", unit.Add(1), len(body), body)
+			if _, err := c.Write(req); err != nil {
 				b.Error(err)
 				return
 			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
+			for n := 0; !bytes.HasSuffix(buf[:n], []byte("xxxxxxxx")); {
+				m, err := c.Read(buf[n:])
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				n += m
+			}
 		}
 	})
 }
