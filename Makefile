@@ -6,9 +6,11 @@ PACKAGES ?= ./...
 SEED     ?= 1
 RAPID     = $(shell grep -rl --include=*_test.go pgregory.net/rapid internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 OTHERS    = $(shell $(GO) list ./... | grep -vxF "$$($(GO) list $(RAPID))")
+# The first browser that is installed, of those that can be driven.
+BROWSER  ?= $(firstword $(shell for b in chromium chromium-browser google-chrome; do command -v $$b; done))
 export CGO_ENABLED = 0
 
-.PHONY: build test race lint check fuzz bench golden schema clean
+.PHONY: build test browser race lint check fuzz bench golden schema clean
 
 build: ## the binary, stripped
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/sluice ./cmd/sluice
@@ -17,6 +19,12 @@ test: ## everything that must hold, in a few minutes
 	$(GO) vet ./...
 	$(GO) test -timeout 30m $(OTHERS)
 	$(GO) test -timeout 30m $(RAPID) -rapid.seed=$(SEED)
+	@$(MAKE) --no-print-directory browser
+
+browser: ## the console in a real browser, if one is installed; the pictures are in bin/screenshots
+	@if [ -n "$(BROWSER)" ]; then \
+	  mkdir -p bin/screenshots && SLUICE_CHROMIUM=$(BROWSER) SLUICE_SCREENSHOTS=$(CURDIR)/bin/screenshots $(GO) test -tags browser -timeout 15m -run Browser ./internal/console; \
+	else echo "the browser tests are skipped: install chromium, or name a browser with BROWSER=/path/to/it"; fi
 
 race: ## the race detector needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(PACKAGES)

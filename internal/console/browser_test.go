@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,10 +30,20 @@ import (
 	"sluice.dev/sluice/internal/store"
 )
 
-const (
-	chromium = "/usr/bin/chromium"
-	patience = 5 * time.Minute // of a whole test, on a busy machine
-)
+const patience = 5 * time.Minute // of a whole test, on a busy machine
+
+// chromium is the browser: what SLUICE_CHROMIUM names, or the first that is installed.
+func chromium() string {
+	if path := os.Getenv("SLUICE_CHROMIUM"); path != "" {
+		return path
+	}
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
 
 // hostile is what somebody could write as a reason.
 const hostile = `<img src=x onerror="document.title='owned'"> <script>document.title='owned'</script>`
@@ -44,6 +56,7 @@ spec:
   match: {path: /credit}
   dialect: json
   unit: {from: [header:X-User-Id]}
+  traffic: {requests: 2/s, users: 300/day}
   versions:
     v1: {url: "http://127.0.0.1:9101"}
     v2: {url: "http://127.0.0.1:9102"}
@@ -87,9 +100,12 @@ func newWorld(t *testing.T) *world {
 	w.command(t, 1, rollout.CmdAbort, now.Add(time.Minute), "the wrong file was applied")
 	w.start(t, who, now.Add(2*time.Minute))
 	w.command(t, 2, rollout.CmdPromote, now.Add(3*time.Minute), hostile)
-	w.tick(t, 2, now.Add(5*time.Minute))
+	w.tick(t, 2, now.Add(5*time.Minute), .01)
 	w.command(t, 2, rollout.CmdPromote, now.Add(20*time.Minute), "10% looks well")
-	w.tick(t, 2, now.Add(25*time.Minute))
+	for i := range 40 {
+		w.tick(t, 2, now.Add(20*time.Minute+time.Duration(i+1)*20*time.Second), float64(i+1)/40)
+	}
+	must(t, w.records.KeepLooks(t.Context()))
 	w.Server = httptest.NewServer(api.New(api.Options{
 		Records: w.records, Now: time.Now, Log: slog.New(slog.DiscardHandler), Version: "test", Console: console.Handler(),
 		Salt: func() string { return "salt of another release" },
@@ -122,14 +138,29 @@ func (w *world) command(t *testing.T, n uint32, kind rollout.CommandKind, now ti
 	must(t, err)
 }
 
-// tick tells the release what its data say.
-func (w *world) tick(t *testing.T, n uint32, now time.Time) {
+// tick tells the release what its data say when that part of them is there.
+func (w *world) tick(t *testing.T, n uint32, now time.Time, part float64) {
 	t.Helper()
 	rel, err := w.records.Release(t.Context(), "credit", n)
 	must(t, err)
-	in := rollout.Input{Now: now, Tick: &rollout.Tick{Served: rel.State.Generation, Arriving: true, Assessment: assessment(), TallyHash: strings.Repeat("ab", 32)}}
+	in := rollout.Input{Now: now, Tick: &rollout.Tick{Served: rel.State.Generation, Arriving: true, Assessment: assessmentOf(part), TallyHash: strings.Repeat("ab", 32)}}
 	_, _, err = w.records.Apply(t.Context(), "credit", n, in, nil)
 	must(t, err)
+}
+
+// assessmentOf has intervals that are as wide as a part of the data makes them.
+func assessmentOf(part float64) *judge.Assessment {
+	a := assessment()
+	for i := range a.Verdicts {
+		v := &a.Verdicts[i]
+		wide := 1 / math.Sqrt(part)
+		v.Lo, v.Hi = v.Estimate-(v.Estimate-v.Lo)*wide, v.Estimate+(v.Hi-v.Estimate)*wide
+		v.LnNoWorse, v.LnBetter = v.LnNoWorse*part, v.LnBetter*part
+		for _, arm := range []*judge.Arm{&v.Live, &v.Candidate} {
+			arm.Exposures = uint64(float64(arm.Exposures) * part)
+		}
+	}
+	return a
 }
 
 func assessment() *judge.Assessment {
@@ -177,15 +208,16 @@ func open(t *testing.T, w *world) *browser { return launch(t, w.URL) }
 // launch starts a browser at the console of a server.
 func launch(t *testing.T, base string) *browser {
 	t.Helper()
-	if _, err := os.Stat(chromium); err != nil {
-		t.Skipf("%s is missing: apt-get install chromium", chromium)
+	path := chromium()
+	if path == "" {
+		t.Skip("no browser is installed: apt-get install chromium, or name one in SLUICE_CHROMIUM")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en"), chromedp.Env("LANGUAGE=en"),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("lang", "en"), chromedp.Env("LANGUAGE=en"),
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
 	}
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
@@ -203,7 +235,8 @@ func (b *browser) see(base string, event any) {
 	note := ""
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		if !strings.HasPrefix(e.Request.URL, base) && !strings.HasPrefix(e.Request.URL, "blob:"+base) {
+		// data: is no host: the browser draws its own controls so.
+		if !strings.HasPrefix(e.Request.URL, base) && !strings.HasPrefix(e.Request.URL, "data:") {
 			note = "a request to " + e.Request.URL
 		}
 	case *runtime.EventExceptionThrown:
@@ -325,34 +358,39 @@ func TestBrowserOperatorAborts(t *testing.T) {
 	if list := b.text(t, ".models"); !strings.Contains(list, "credit") || !strings.Contains(list, "50%") || !strings.Contains(list, "Ramping") {
 		t.Errorf("the list says %q", list)
 	}
-	b.shot(t, "models")
-	b.do(t, click(".model a"), visible(".way"), visible(".chart canvas"))
+	b.do(t, click(".m-release a"), visible(".way"), visible(".chart canvas"), until(`document.querySelectorAll(".over canvas").length >= 4`))
 	if steps := b.text(t, ".way"); !strings.Contains(steps, "Canary") || !strings.Contains(steps, "2/2") {
-		t.Errorf("the way says %q", steps)
+		t.Errorf("the way is %q", steps)
 	}
-	if evidence := b.text(t, ".verdicts"); !strings.Contains(evidence, "86.1%") || !strings.Contains(evidence, "9,077") || !strings.Contains(evidence, "undecided") {
-		t.Errorf("the evidence says %q", evidence)
+	said := b.text(t, "#evidence")
+	for _, want := range []string{"no worse", "better", "undecided", "n 41,022", "5,200 more exposures"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the evidence lacks %q: %s", want, said)
+		}
 	}
-	shares := get(t, b, chromedp.Evaluate[string](`document.querySelector(".chart").getAttribute("aria-label")`))
-	if shares != "Share over time: 0%, 10%, 50%" {
-		t.Errorf("the chart of shares says %q", shares)
+	why := b.text(t, ".why-box")
+	for _, want := range []string{"10 min", "errors", "worse by more than 0.25pp", "24 min 20 s", "of the evidence that is needed", "approval"} {
+		if !strings.Contains(why, want) {
+			t.Errorf("why it is held lacks %q: %s", want, why)
+		}
 	}
-	title := get(t, b, chromedp.Title())
-	if text := b.text(t, "table.decisions"); !strings.Contains(text, hostile) || strings.Contains(title, "owned") {
-		t.Errorf("a hostile reason became markup: %q", text)
+	if decisions := b.text(t, "#decisions"); !strings.Contains(decisions, hostile) {
+		t.Errorf("a reason is not shown as it was written: %s", decisions)
 	}
-	// The next look at the data is the second point of the chart over time.
-	b.do(t, click(".verdict > button"), visible(".over-time"))
-	w.tick(t, 2, time.Now())
-	b.do(t, visible(".over-time canvas"))
-	b.shot(t, "release")
+	b.do(t, click("#act-pause"), visible("dialog #reason"), click("#confirm"))
+	if open := get(t, b, chromedp.Evaluate[bool](`document.querySelector("dialog").open`)); !open {
+		t.Error("a command went without a reason")
+	}
+	b.do(t, keys("#reason", "lunch"), click("#confirm"), until(`document.querySelector(".title .chip")?.textContent === "Paused"`), visible("#act-resume"))
 
-	b.do(t, click("#lang"), until(`document.documentElement.lang === "zh-CN" && document.querySelector(".way")?.textContent.includes("金丝雀")`))
-	b.shot(t, "release-zh")
-	b.do(t, visible("#act-abort"), click("#act-abort"), visible("dialog #confirm"))
+	b.do(t, click("#lang"), until(`document.documentElement?.lang === "zh-CN"`), visible("#act-abort"), click("#act-abort"), visible("dialog #reason"))
 	if does := b.text(t, "#does"); !strings.Contains(does, "v1") {
 		t.Errorf("the dialog does not say what it will do: %q", does)
 	}
+	if preview := b.text(t, ".preview"); !strings.Contains(preview, "50%") || !strings.Contains(preview, "0%") {
+		t.Errorf("the preview says %q", preview)
+	}
+	b.axe(t, "the dialog")
 	b.shot(t, "abort-zh")
 	b.do(t, keys("#reason", "客户投诉增多"), click("#confirm"),
 		until(`document.querySelector(".title .chip")?.textContent === "已回滚"`))
@@ -380,45 +418,92 @@ func TestBrowserViewerOnlyLooks(t *testing.T) {
 	// The stream brings what others do.
 	w.command(t, 2, rollout.CmdPause, time.Now(), "lunch")
 	b.do(t, until(`document.querySelector(".title .chip")?.textContent === "Paused"`), visible("#act-resume"))
-	stored := get(t, b, chromedp.Evaluate[string](`JSON.stringify(localStorage) + document.cookie`))
-	if strings.Contains(stored, "slc_") {
-		t.Error("the token is kept beyond the tab")
+	// Whatever script gets into the page, it finds no credential to take along.
+	stored := get(t, b, chromedp.Evaluate[string](`JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie + document.documentElement.outerHTML`))
+	if strings.Contains(stored, "slc_") || strings.Contains(stored, "session=") {
+		t.Error("a script can read what logs in")
 	}
-	// A token that is revoked meanwhile leads back to the login page.
+	// The session outlives a reload, and ends with its token.
+	b.do(t, chromedp.Reload(), visible(".way"))
 	must(t, w.records.RevokeToken(t.Context(), strings.Split(w.tokens[records.Viewer], "_")[1], time.Now()))
 	b.do(t, evaluate(`location.hash = "#/"`), visible("#token"))
 	b.clean(t)
 }
 
-func TestBrowserPhoneAndOtherPages(t *testing.T) {
+// page of the console: what to open, and what shows that it is there.
+type page struct{ name, address, ready string }
+
+var pages = []page{
+	{"models", "#/", ".model"},
+	{"model", "#/models/credit", "tbody tr"},
+	{"release", release2, ".over canvas"},
+	{"ended", "#/models/credit/releases/1", ".way"},
+	{"audit", "#/audit", "tbody tr"},
+	{"audit-model", "#/models/credit/audit", "#chain .chip"},
+	{"settings", "#/settings", "#token-create"},
+	{"plan", "#/models/credit/plan", ".plot canvas"},
+}
+
+// TestBrowserPages opens each page in both themes and at the width of a phone: nothing is wider than the
+// screen, axe-core finds nothing serious, nothing is asked of another host.
+func TestBrowserPages(t *testing.T) {
 	w := newWorld(t)
 	b := open(t, w)
+	b.do(t, visible("#token"), theme("light"), visible("#token"))
+	b.axe(t, "login")
 	b.login(t, w.tokens[records.Admin])
-	for _, p := range []struct{ name, hash, ready string }{
-		{"models", "#/", ".models"},
-		{"release", release2, ".way"},
-		{"audit", "#/models/credit/audit", "#chain"},
-		{"settings", "#/settings", "#token-create"},
-	} {
-		b.do(t, chromedp.EmulateViewport(390, 844), goTo(p.hash, p.ready))
+	for _, p := range pages {
+		b.do(t, chromedp.EmulateViewport(1280, 900), goTo(p.address, p.ready))
+		b.axe(t, p.name)
+		b.shot(t, "light-"+p.name)
+		b.do(t, theme("dark"), visible(p.ready))
+		b.contrast(t, p.name+" in the dark")
+		b.shot(t, "dark-"+p.name)
+		b.do(t, theme("light"), chromedp.EmulateViewport(390, 844), visible(p.ready))
 		wide := get(t, b, chromedp.Evaluate[int](`document.documentElement.scrollWidth - innerWidth`))
 		if wide > 0 {
 			t.Errorf("%s is %d pixels wider than a phone", p.name, wide)
 		}
 		b.shot(t, "phone-"+p.name)
-		b.do(t, chromedp.EmulateViewport(1280, 900), theme("dark"), visible(p.ready))
-		b.shot(t, "dark-"+p.name)
-		b.do(t, theme("light"), visible(p.ready))
-		b.shot(t, "light-"+p.name)
 	}
-	b.do(t, set("#token-name", "ci"), click("#token-create"), visible("#fresh-token"))
+	b.do(t, chromedp.EmulateViewport(1280, 900))
+	b.guide(t, w)
+	b.clean(t)
+}
+
+// guide reads the guide in both languages and comes back.
+func (b *browser) guide(t *testing.T, w *world) {
+	t.Helper()
+	b.do(t, goTo("#/", ".model"), click(`#top nav a[href^="/guide/"]`), visible("article h1"))
+	b.axe(t, "guide")
+	b.shot(t, "guide")
+	b.do(t, click("#lang"), until(`document.documentElement?.lang === "zh-CN" && document.querySelector("article h1")`))
+	b.contrast(t, "guide in Chinese")
+	b.do(t, chromedp.Navigate(w.URL+"/"), visible(".model"), until(`document.documentElement?.lang === "zh-CN"`), click("#lang"), until(`document.documentElement?.lang === "en"`))
+}
+
+// TestBrowserAdministers makes a token, and finds in the audit what was done.
+func TestBrowserAdministers(t *testing.T) {
+	w := newWorld(t)
+	b := open(t, w)
+	b.login(t, w.tokens[records.Admin])
+	b.do(t, goTo("#/settings", "#token-create"), set("#token-name", "ci"), click("#token-create"), visible("#fresh-token"))
 	if token := b.text(t, "#fresh-token"); !strings.HasPrefix(token, "slc_") {
 		t.Errorf("the new token is %q", token)
 	}
-	b.do(t, evaluate(`location.hash = "#/models/credit/audit"`), visible("#chain"), keys("#filter", "wrong file"),
-		until(`document.querySelectorAll("tbody tr").length === 1`))
+	b.do(t, goTo("#/models/credit/audit", "#chain .chip"), keys("#q", "wrong file"), until(`document.querySelectorAll("tbody tr").length === 1`))
 	if chain := b.text(t, "#chain"); !strings.Contains(chain, "verified") {
 		t.Errorf("the chain says %q", chain)
 	}
+	if href := get(t, b, chromedp.Evaluate[string](`document.getElementById("export-csv").getAttribute("href")`)); !strings.Contains(href, "q=wrong+file") || !strings.Contains(href, "format=csv") {
+		t.Errorf("the export leads to %s", href)
+	}
+	b.do(t, goTo("#/audit", "#verify"), click("#verify"), until(`document.querySelector("#chain .chip")?.textContent === "chain verified"`))
+	b.do(t, goTo("#/models/credit/plan", "#plan-state"), until(`document.querySelector("#plan-state").textContent.includes("runs per effect")`), until(`document.querySelectorAll("#main canvas").length >= 4`))
+	if figures := b.text(t, "#main"); !strings.Contains(figures, "Median duration") || !strings.Contains(figures, "margins") {
+		t.Errorf("the plan says %q", figures)
+	}
+	b.contrast(t, "a plan with its curves")
+	b.shot(t, "plan-curves")
 	b.clean(t)
 }

@@ -7,6 +7,7 @@ import * as api from "./api.js";
 import { LineChart } from "./chart.js";
 import { debounce } from "./list.js";
 import { tone } from "./draw.js";
+import { said } from "./words.js";
 import { count, duration, number, percent } from "./format.js";
 
 const FACTORS = [0.1, 0.2, 0.5, 1, 2, 5, 10]; // of the file's traffic
@@ -40,6 +41,7 @@ class PlanPage {
     this.state = h("p.faint", { role: "status", id: "plan-state" });
     this.figures = h("div");
     this.table = h("div");
+    this.waits = h("div");
     this.endings = debounce(400, () => this.one());
     this.charts();
   }
@@ -64,7 +66,7 @@ class PlanPage {
       nodes: [h("h1", {}, t("plan.head")), h("p.faint", {}, t("plan.what")),
         h("section.card", {}, h("div.plan-form", {}, field(t("plan.model"), this.who), field(t("plan.candidate"), this.to), field(t("plan.metric"), this.metric), field(t("plan.runs"), this.runs),
           field(t("plan.traffic"), this.traffic, this.trafficSaid), field(t("plan.effect"), this.effect, this.effectSaid)), this.state),
-        h("section.card", {}, h("h2", {}, t("plan.here")), this.figures),
+        h("section.card", {}, h("h2", {}, t("plan.here")), this.figures, this.waits),
         card(t("plan.outcomes"), this.outcome, t("plan.outcomesWhat")),
         h("div.halves", {}, card(t("plan.durations"), this.took), card(t("plan.exposed"), this.exposed)),
         card(t("plan.ends"), this.ends, t("plan.endsWhat")), h("section.card", {}, h("h2", {}, t("plan.table")), this.table)],
@@ -143,7 +145,7 @@ class PlanPage {
     this.read();
     const head = ["effect", "harm", "succeeded", "rolledBack", "undecided", "error", "median", "p90", "users", "requests"];
     replace(this.table, h("div.scroll", { tabindex: 0, role: "region", "aria-label": t("plan.table") }, h("table.numbers", {}, h("thead", {}, h("tr", {}, head.map((k) => h("th", { scope: "col" }, t(`plan.${k}`))))),
-      h("tbody", {}, points.map((p) => h("tr", {}, h("th", { scope: "row" }, p.effect), [number(p.harm), percent(p.succeeded), percent(p.rolledBack), percent(p.undecided), percent(p.standardError), duration(p.medianDurationSeconds), duration(p.p90DurationSeconds), count(p.medianExposedUsers), count(p.medianCandidateExposures)].map((x) => h("td.nowrap", {}, x))))))));
+      h("tbody", {}, points.map((p) => h("tr", {}, h("th", { scope: "row" }, p.effect), [number(p.harm), percent(p.succeeded), percent(p.rolledBack), percent(p.undecided), p.standardError > 0 ? percent(p.standardError) : "–", duration(p.medianDurationSeconds), duration(p.p90DurationSeconds), count(p.medianExposedUsers), count(p.medianCandidateExposures)].map((x) => h("td.nowrap", {}, x))))))));
   }
 
   // read shows what the curves say at the slider's effect.
@@ -155,7 +157,7 @@ class PlanPage {
     for (const c of [this.outcome, this.took, this.exposed]) c.redraw();
     const fact = (name, value, note, kind) => h("div.fact", {}, h("dt", {}, name), h(`dd.big${kind ? `.${kind}` : ""}`, {}, value, note && h("span.small.faint", {}, ` ${note}`)));
     replace(this.figures, h("dl.facts", {},
-      fact(t("plan.succeeded"), percent(p.succeeded), t("plan.plusMinus", { n: percent(p.standardError) }), "good"), fact(t("plan.rolledBack"), percent(p.rolledBack), "", "bad"), fact(t("plan.undecided"), percent(p.undecided), "", "wait"),
+      fact(t("plan.succeeded"), percent(p.succeeded), p.standardError > 0 && t("plan.plusMinus", { n: percent(p.standardError) }), "good"), fact(t("plan.rolledBack"), percent(p.rolledBack), "", "bad"), fact(t("plan.undecided"), percent(p.undecided), "", "wait"),
       fact(t("plan.median"), duration(p.medianDurationSeconds)), fact(t("plan.p90"), duration(p.p90DurationSeconds)), fact(t("plan.users"), count(p.medianExposedUsers)), fact(t("plan.requests"), count(p.medianCandidateExposures))));
   }
 
@@ -168,6 +170,8 @@ class PlanPage {
       const answer = await this.ask({ ...this.request(), truth: zero ? {} : { [this.report.metric]: p.effect } });
       if (!answer?.ends || this.ended) return;
       this.drawEnds(answer.ends);
+      const waits = answer.report?.waits ?? [];
+      replace(this.waits, waits.length > 0 && [h("h3.apart", {}, t("plan.waits")), h("ul", {}, waits.slice(0, 5).map((w) => h("li", {}, said(w.for), h("span.faint", {}, ` ${t("plan.waitRuns", { n: count(w.runs), of: count(answer.report.runs) })}`))))]);
     } catch (err) {
       this.state.textContent = err.words ?? err.message;
     }
