@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,9 +48,12 @@ type fixture struct {
 	records *records.Records
 	tokens  map[string]string
 	salts   int
+	past    atomic.Int64 // nanoseconds since t0 plus a minute
 }
 
-func open(t *testing.T) *fixture {
+func (f *fixture) now() time.Time { return t0.Add(time.Minute + time.Duration(f.past.Load())) }
+
+func open(t *testing.T, change ...func(*api.Options)) *fixture {
 	t.Helper()
 	f := &fixture{records: records.New(store.NewMemory()), tokens: map[string]string{}}
 	for _, role := range []string{records.Viewer, records.Operator, records.Admin} {
@@ -59,10 +63,14 @@ func open(t *testing.T) *fixture {
 		}
 		f.tokens[role] = clear
 	}
-	f.Server = httptest.NewServer(api.New(api.Options{
-		Records: f.records, Now: func() time.Time { return t0.Add(time.Minute) }, Log: slog.New(slog.DiscardHandler),
+	o := api.Options{
+		Records: f.records, Now: f.now, Log: slog.New(slog.DiscardHandler),
 		Salt: func() string { f.salts++; return fmt.Sprint("salt", f.salts) }, Version: "test",
-	}))
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	f.Server = httptest.NewServer(api.New(o))
 	t.Cleanup(f.Close)
 	return f
 }

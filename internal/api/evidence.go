@@ -25,6 +25,7 @@ type Evidence struct {
 	Feedback    []FeedbackCount      `json:"feedback"`
 	Test        *rollout.TestOutcome `json:"test,omitempty"`
 	Report      bool                 `json:"report"` // GET report has the whole of it
+	judge.Pictures
 }
 
 // FeedbackCount says how much of what a metric waits for has arrived.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -125,12 +126,18 @@ func (c call) seen() (*records.Revision, error) {
 	return &rev, nil
 }
 
-var errTooLarge = &httpError{status: http.StatusRequestEntityTooLarge, msg: "the body is larger than this call takes"}
+var (
+	errTooLarge = &httpError{status: http.StatusRequestEntityTooLarge, msg: "the body is larger than this call takes"}
+	errTooSlow  = &httpError{status: http.StatusRequestTimeout, msg: "the body did not arrive in time", remedy: "send it at once"}
+)
 
 func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return errTooLarge
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errTooSlow
 	}
 	return badRequest("the body can't be read", "send it again")
 }

@@ -26,7 +26,7 @@ var statusOf = map[release.ErrorKind]int{
 func kindOf(status int) release.ErrorKind {
 	switch status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed:
+		http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed, http.StatusRequestTimeout:
 		return release.KindInvalid
 	case http.StatusNotFound:
 		return release.KindNotFound

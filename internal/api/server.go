@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -236,8 +237,8 @@ func (s *server) fail(w http.ResponseWriter, req *http.Request, err error) {
 const policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
 
 const (
-	bodyTime  = time.Minute // for a request's body to arrive
-	writeTime = time.Minute // for an answer to be taken; the stream and long calls set their own
+	bodyTime  = 30 * time.Second // for a request's body to arrive
+	writeTime = 90 * time.Second // from then on for an answer to be taken; the stream and long calls set their own
 )
 
 // harden sets the headers that every answer carries, bounds the time that a client may take, refuses what another site's
@@ -257,8 +258,8 @@ func (s *server) harden(next http.Handler) http.Handler {
 		rc := http.NewResponseController(w)
 		_ = rc.SetWriteDeadline(time.Now().Add(writeTime)) // a recorder in a test has none
 		if r.ContentLength != 0 {
-			_ = rc.SetReadDeadline(time.Now().Add(bodyTime))       // as above
-			defer func() { _ = rc.SetReadDeadline(time.Time{}) }() // for the next request of the connection
+			// Not taken back when the handler returns: net/http reads what is left of a body before it answers.
+			_ = rc.SetReadDeadline(time.Now().Add(bodyTime)) // as above
 		}
 		defer func() {
 			if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // a sentinel that is compared
@@ -296,6 +297,8 @@ func decodeBody(c call, limit int64, into any) error {
 		switch {
 		case errors.As(err, &tooLarge):
 			return errTooLarge
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return errTooSlow
 		case errors.Is(err, io.EOF):
 			return badRequest("the body is empty", "send a JSON object")
 		}
@@ -304,5 +307,6 @@ func decodeBody(c call, limit int64, into any) error {
 	if dec.More() {
 		return badRequest("there is something after the JSON object", "")
 	}
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // it is here: what is done with it may take longer
 	return nil
 }

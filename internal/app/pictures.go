@@ -29,7 +29,7 @@ func (e *evidence) picture(ctx context.Context, s rollout.State) (api.Evidence, 
 	a := judge.Assess(in)
 	return api.Evidence{
 		Time: time.UnixMilli(view.LogTime).UTC(), Hash: hash, Verdicts: a.Verdicts, Ratio: a.Ratio, Outcomes: a.Outcomes,
-		Diagnostics: a.Diagnostics, Pairs: a.Pairs, Scored: a.Scored, Loss: a.Loss, Feedback: feedbackOf(&s.Spec, view),
+		Diagnostics: a.Diagnostics, Pairs: a.Pairs, Scored: a.Scored, Loss: a.Loss, Feedback: feedbackOf(&s.Spec, view), Pictures: judge.Picture(in),
 	}, nil
 }
 
