@@ -91,7 +91,10 @@ type requests struct {
 	used []int
 }
 
-func perRequest(w *world) *requests { return &requests{world: w} }
+func perRequest(w *world) *requests {
+	w.model.Spec.Unit.Missing = release.MissingPerRequest
+	return &requests{world: w}
+}
 
 // serve lets n requests come, split by the present shares.
 func (r *requests) serve(n int) {
