@@ -7,7 +7,7 @@ SEED     ?= 1
 RAPID     = $(shell grep -rl --include=*_test.go pgregory.net/rapid internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 OTHERS    = $(shell $(GO) list ./... | grep -vxF "$$($(GO) list $(RAPID))")
 # The first browser that is installed, of those that can be driven.
-BROWSER  ?= $(firstword $(shell for b in chromium chromium-browser google-chrome; do command -v $$b; done))
+BROWSER  ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 export CGO_ENABLED = 0
 
 .PHONY: build test browser race lint check fuzz bench golden schema clean
