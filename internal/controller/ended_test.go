@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sluice.dev/sluice/internal/records"
 	"sluice.dev/sluice/internal/release"
 	"sluice.dev/sluice/internal/rollout"
@@ -96,11 +98,19 @@ func TestEndOfAPersonIsCompleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass()
+		if got := gauges(t, c); got[nameRunning] != 1 || got[nameStep] != 1 || got[nameLeader] != 1 || got[nameTicks] < 4 {
+			t.Errorf("metrics of a running release: %v", got)
+		}
 		abort := rollout.Command{Kind: rollout.CmdAbort, By: who.Name, Role: who.Role, Reason: "no"}
 		if _, _, err := r.Apply(t.Context(), "credit", 1, rollout.Input{Now: time.Now(), Command: &abort}, nil); err != nil {
 			t.Fatal(err)
 		}
 		pass()
+		if got := gauges(t, c); got[nameRunning] != 0 {
+			t.Errorf("metrics of an aborted release: %v", got)
+		} else if _, there := got[nameStep]; there {
+			t.Errorf("an ended release has a step: %v", got)
+		}
 		stop()
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -116,4 +126,26 @@ func TestEndOfAPersonIsCompleted(t *testing.T) {
 			t.Errorf("the tallies were kept at %v, want again after the fault", o.kept)
 		}
 	})
+}
+
+// gauges returns the metrics by name; those with labels are added up.
+func gauges(t *testing.T, c *Controller) map[string]float64 {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	for _, collector := range c.Collectors() {
+		if err := r.Register(collector); err != nil {
+			t.Fatal(err)
+		}
+	}
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			out[f.GetName()] += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return out
 }

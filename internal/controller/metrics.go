@@ -85,6 +85,9 @@ func (m *metrics) stands(s rollout.State) {
 		m.ended(s.Model)
 		return
 	}
+	for _, what := range []rollout.What{rollout.Advance, rollout.RollBack, rollout.PauseIt, rollout.Stop, rollout.Finish} {
+		m.decisions.WithLabelValues(model, string(what)) // a series that begins with 1 has no increase
+	}
 	m.running.WithLabelValues(model).Set(1)
 	m.share.WithLabelValues(model).Set(float64(s.Share()) / 1e6)
 	m.step.WithLabelValues(model).Set(float64(s.Step + 1))
