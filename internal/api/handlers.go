@@ -233,9 +233,19 @@ func command(verb string, req CommandRequest, who records.Who) (rollout.Command,
 		return rollout.Command{}, err
 	}
 	return rollout.Command{
-		Kind: kind, By: who.Name, Role: who.Role, Roles: append([]string{who.Role}, who.Groups...),
+		Kind: kind, By: who.Name, Role: who.Role, Roles: append(rolesOf(who.Role), who.Groups...),
 		Address: who.Address, Reason: req.Reason, Plan: req.Plan,
 	}, nil
+}
+
+// rolesOf lists a role and those below it: who may do more may also do less.
+func rolesOf(role string) (out []string) {
+	for _, r := range []string{records.Viewer, records.Operator, records.Admin} {
+		if records.Allows(role, r) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 const maxReason = 1000

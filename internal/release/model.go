@@ -332,7 +332,8 @@ type CanaryStep struct {
 
 // ApprovalStep waits for a person who has one of the roles.
 type ApprovalStep struct {
-	By []string `json:"by,omitempty"` // roles or groups, one of which is enough; default: any operator
+	By           []string `json:"by,omitempty"`           // roles or groups, one of which is enough; default: any operator
+	SecondPerson bool     `json:"secondPerson,omitempty"` // it must be somebody else than who started the release or changed its plan
 }
 
 // PauseStep waits for a time, or for a person when Duration is zero.

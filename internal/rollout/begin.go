@@ -43,6 +43,7 @@ func Begin(p Params) (State, []Decision, error) {
 		Spec: *model, SpecHash: hash, Undoes: p.Undoes, Salt: p.Salt, Created: t.now,
 		Intervals: assign.Initial(), Generation: p.Generation, LastHash: p.Prev,
 	}
+	t.s.author(p.By)
 	if p.Undoes != 0 {
 		t.undo(p)
 	} else {

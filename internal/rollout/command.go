@@ -83,11 +83,13 @@ func (s *State) Can() []CommandKind {
 	return out
 }
 
-func everyRole(s *State) []string {
-	if a := s.present().Approval; a != nil {
-		return a.By
+func everyRole(s *State) (roles []string) {
+	for _, step := range s.Spec.Spec.Plan.Steps {
+		if step.Approval != nil {
+			roles = append(roles, step.Approval.By...)
+		}
 	}
-	return nil
+	return roles
 }
 
 func refuseNothing(*State, Command) *release.Error { return nil }
@@ -188,20 +190,6 @@ func refuseApprove(s *State, c Command) *release.Error {
 
 func doApprove(t *turn, c Command) { t.advance(t.by, "approved: "+c.Reason) }
 
-// refuseRole refuses who has none of the roles that the present step asks for.
-func refuseRole(s *State, c Command) *release.Error {
-	a := s.present().Approval
-	if a == nil || len(a.By) == 0 {
-		return nil
-	}
-	for _, role := range a.By {
-		if role == c.Role || slices.Contains(c.Roles, role) {
-			return nil
-		}
-	}
-	return release.Denied("", "%s has none of the roles that may approve", orWord(c.By, "the person")).Fix("ask one of %s", list(a.By))
-}
-
 // refuseCrowd bounds what commands can add to a state. Promote and abort always stay possible.
 func refuseCrowd(s *State) *release.Error {
 	if len(s.Strata) >= maxStrata {
@@ -233,6 +221,9 @@ func refuseAdjust(s *State, c Command) *release.Error {
 	}
 	if c.Plan.Alpha != 0 && c.Plan.Alpha != old.Alpha {
 		return release.Invalid("", "alpha was %v when the release began and cannot change after data were seen", old.Alpha)
+	}
+	if err := refuseLoosening(s, plan, c); err != nil {
+		return err
 	}
 	return s.refuseShares(plan)
 }
@@ -271,6 +262,7 @@ func doAdjust(t *turn, c Command) {
 	plan := t.s.normalised(*c.Plan)
 	plan.Alpha = t.s.Spec.Spec.Plan.Alpha
 	t.s.Spec.Spec.Plan = plan
+	t.s.author(c.By)
 	_, t.s.SpecHash = t.s.Spec.Canonical()
 	switch {
 	case !same(before, t.s.present()):

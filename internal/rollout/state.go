@@ -42,6 +42,7 @@ type State struct {
 	SpecHash  string        `json:"specHash"`         // SHA-256 of its canonical JSON, hex
 	Undoes    uint32        `json:"undoes,omitempty"` // number of the release that this one takes back
 	Salt      string        `json:"salt"`
+	Authors   []string      `json:"authors,omitempty"` // who started it, and who changed its plan: no second persons
 	Created   time.Time     `json:"created"`
 	Ended     time.Time     `json:"ended,omitzero"`
 

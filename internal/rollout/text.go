@@ -71,8 +71,13 @@ func baselineText(b *release.Baseline) string {
 }
 
 func approvers(a *release.ApprovalStep) string {
-	if a == nil || len(a.By) == 0 {
+	switch {
+	case a == nil || len(a.By) == 0 && !a.SecondPerson:
 		return "a person"
+	case len(a.By) == 0:
+		return "a second person"
+	case a.SecondPerson:
+		return "one of " + list(a.By) + ", a second person"
 	}
 	return "one of " + list(a.By)
 }
