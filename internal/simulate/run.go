@@ -145,7 +145,7 @@ func (r *run) asked() *rollout.Command {
 	c := rollout.Command{By: person, Role: "operator", Reason: "simulated: given at once"}
 	switch st := r.s.Spec.Spec.Plan.Steps[r.s.Step]; {
 	case st.Approval != nil:
-		c.Kind, c.Roles = rollout.CmdApprove, st.Approval.By
+		c.Kind, c.Roles, c.By = rollout.CmdApprove, st.Approval.By, "second "+person // an approval may ask for somebody else
 	case st.Pause != nil && st.Pause.Duration == 0:
 		c.Kind = rollout.CmdResume
 	default:
