@@ -129,6 +129,13 @@ func growing(c chance, rpm int, pA, pB func(minute int) float64, threshold int) 
 	return goOn, 0
 }
 
+// rawE1 is the engine with all of alpha on one route; a release of Sluice spends it on several. knowing is a test of the same labels that is
+// told the ratio of the rates beforehand: none of this level is faster on average, so what it misses in five minutes is not there yet.
+const (
+	rawE1   = "E1 alone with all of alpha"
+	knowing = "a test that knows the ratio beforehand"
+)
+
 // scenario is one row of the comparison: percent of errors of live and candidate.
 type scenario struct {
 	pA, pB   float64
@@ -175,13 +182,13 @@ func comparison(rpm int, s scenario) cell {
 	rules := compared()
 	m := errorsOf("errors", s.pA/100, factorOf(1.5), none)
 	// Two columns per rule, when it rolled back and when it promoted (+Inf: not); others, Kayenta, growing Flagger, Sluice.
-	n := len(rules) + 4
+	n := len(rules) + 5
 	names := make([]string, 0, n)
 	for _, r := range rules {
 		names = append(names, r.name)
 	}
 	names = append(names, "Kayenta, every 5 min from 10 points", "Flagger, threshold 5, share growing 5 % a minute",
-		"E1 alone with all of alpha", "Sluice")
+		knowing, rawE1, "Sluice")
 	reps := 2000
 	if rpm > 1000 {
 		reps = 1000
@@ -217,6 +224,9 @@ func comparison(rpm int, s scenario) cell {
 					tell(i, minute, ask(now, all))
 				}
 				tell(len(rules), minute, k.minute(c, now, pA(minute)))
+				if d := math.Log(s.pB / s.pA); all.kB*d-(all.kA+all.kB)*math.Log1p(share*math.Expm1(d)) >= want {
+					tell(n-3, minute, back)
+				}
 				if open(n - 2) {
 					l := label(eventSigma, all.label(share))
 					tell(n-2, minute, decision(l.LnAbove(0) >= want, l.LnBelow(math.Log(1.5)) >= want))
@@ -232,7 +242,7 @@ func comparison(rpm int, s scenario) cell {
 				}
 			}
 			a, minute := growing(c, rpm, pA, pB, 5)
-			tell(n-3, minute, a)
+			tell(n-4, minute, a)
 			return out
 		},
 		rows: func(x results) (rows []row) {
@@ -285,6 +295,10 @@ func ruleRow(in, name string, x results, i int, same bool, rpm int) row {
 		r.Measured += " (median minute " + r.Rule.Minute + ")"
 	}
 	r.Measured += fmt.Sprintf(", promoted %.3f", promoted)
+	soon := within(2*i, 5)
+	if ours := name == "Sluice" || name == rawE1 || name == knowing; ours && !same && rpm == 10_000 {
+		r.Measured += fmt.Sprintf(", within 5 min %.3f", soon)
+	}
 	switch {
 	case name != "Sluice":
 	case same:
@@ -296,9 +310,8 @@ func ruleRow(in, name string, x results, i int, same bool, rpm int) row {
 	default:
 		r.Value, r.Limit, r.Power, r.Verdict = promoted, .01, &rolled, pass
 		r.Target = "promoted <= 0.01"
-		if soon := within(2*i, 5); rpm == 10_000 {
+		if rpm == 10_000 {
 			r.Target += ", 0.99 back within 5 min"
-			r.Measured += fmt.Sprintf(", within 5 min %.3f", soon)
 			if soon < .99 {
 				r.Verdict = missed
 			}
