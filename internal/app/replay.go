@@ -37,6 +37,16 @@ type Replayed struct {
 // decision. It opens the embedded store of a data folder whose server does not run, and changes nothing in it. The suprema of
 // the looks between two decisions are taken from the decision's record; all else is computed from the log.
 func Replay(ctx context.Context, c *release.Config, model string, number uint32, log *slog.Logger) (_ []Replayed, err error) {
+	s, err := openStored(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return replay(ctx, s, model, number)
+}
+
+// openStored opens the embedded store of a data folder whose server does not run.
+func openStored(ctx context.Context, c *release.Config, log *slog.Logger) (store.Store, error) {
 	spec := c.Spec
 	dir := filepath.Join(spec.DataDir, "store")
 	if _, err := os.Stat(dir); err != nil { // opening would make one
@@ -51,8 +61,7 @@ func Replay(ctx context.Context, c *release.Config, model string, number uint32,
 	case err != nil:
 		return nil, release.Unavailable("open the store", err, "it does not start")
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return replay(ctx, s, model, number)
+	return s, nil
 }
 
 func replay(ctx context.Context, s store.Store, model string, number uint32) ([]Replayed, error) {
@@ -72,6 +81,7 @@ func replay(ctx context.Context, s store.Store, model string, number uint32) ([]
 	again := ingest.NewReplay(m, number, arms, func(ctx context.Context, partition int, after uint64) iter.Seq2[ingest.Entry, error] {
 		return readStored(ctx, s, partition, after)
 	})
+	gone := reachesBack(ctx, s, rel.State.Created)
 	var out []Replayed
 	for _, d := range decisions {
 		if d.Release != number {
@@ -81,6 +91,9 @@ func replay(ctx context.Context, s store.Store, model string, number uint32) ([]
 		if x.Judged {
 			if x.Differs, err = differs(ctx, again, rel.State, &d); err != nil {
 				return out, err
+			}
+			if x.Differs != "" && gone != nil {
+				x.Differs += "; " + gone.Error()
 			}
 		}
 		x.Same = x.Judged && x.Differs == ""

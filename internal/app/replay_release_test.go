@@ -3,14 +3,18 @@ package app
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"sluice.dev/sluice/internal/controller"
 	"sluice.dev/sluice/internal/ingest"
+	"sluice.dev/sluice/internal/judge"
 	"sluice.dev/sluice/internal/records"
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/rollout"
 	"sluice.dev/sluice/internal/store"
+	"sluice.dev/sluice/internal/tally"
 )
 
 const harmful = `
@@ -120,5 +124,82 @@ func TestReplayOfAStoredRelease(t *testing.T) {
 	}
 	if judged == 0 {
 		t.Errorf("no decision rests on verdicts: %+v", all)
+	}
+	underAnotherPlan(t, s, m)
+	for p := range release.Partitions {
+		if err := s.Trim(t.Context(), logName(p), 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const gone = "the log does not reach back to the beginning of the release"
+	if _, err := rejudge(t.Context(), s, "credit", 1, m); err == nil || !strings.Contains(err.Error(), gone) {
+		t.Errorf("under another plan, from a log that was cut: %v", err)
+	}
+	all, err = replay(t.Context(), s, "credit", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range all {
+		if x.Judged && !strings.Contains(x.Differs, gone) {
+			t.Errorf("decision %d from a log that was cut: %+v", x.Number, x)
+		}
+	}
+}
+
+// underAnotherPlan judges the release, in which a third of the candidate's requests failed, under other margins.
+func underAnotherPlan(t *testing.T, s store.Store, m *release.Model) {
+	t.Helper()
+	same, err := rejudge(t.Context(), s, "credit", 1, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := same.Looks[len(same.Looks)-1]
+	if same.Harm == nil || same.Harm.HarmBy != "errors" || !last.Harm || last.Recorded != rollout.RollBack || last.Shown {
+		t.Errorf("under its own plan: %+v", same)
+	}
+	if same.Harm != nil && same.Harm.Time.After(last.Time) {
+		t.Errorf("harm at %v, the last look at %v", same.Harm.Time, last.Time)
+	}
+	loose := m.Normalise()
+	loose.Spec.Metrics[0].Margin, loose.Spec.Metrics[0].Tolerate = release.Margin{Value: 50, Unit: release.Points}, release.Margin{Value: 49, Unit: release.Points}
+	if r, err := rejudge(t.Context(), s, "credit", 1, loose); err != nil || r.Harm != nil || r.Looks[len(r.Looks)-1].Verdicts[0].State != judge.Undecided { // the users' windows are open
+		t.Errorf("with a margin of 50 points: %+v, %v", r, err)
+	}
+	none := m.Normalise()
+	none.Spec.Metrics = []release.Metric{{Name: "slow", Source: "latency", Role: release.Guardrail}}
+	if _, err := rejudge(t.Context(), s, "credit", 1, none); release.KindOf(err) != release.KindInvalid || !strings.Contains(err.Error(), "slow was not measured") {
+		t.Errorf("a metric that was not measured: %v", err)
+	}
+	other := m.Normalise()
+	other.Spec.Metrics[0].Source = "timeout"
+	if _, err := rejudge(t.Context(), s, "credit", 1, other); release.KindOf(err) != release.KindInvalid || !strings.Contains(err.Error(), "was measured as event error") {
+		t.Errorf("a metric that reads something else: %v", err)
+	}
+}
+
+// TestEdges: other margins move the candidate's latency edges, and only those.
+func TestEdges(t *testing.T) {
+	m := &release.Model{}
+	m.Spec.Metrics = []release.Metric{{
+		Name: "slow", Kind: release.MetricLatency, Role: release.Guardrail, Quantile: 0.95,
+		Margin: release.Margin{Value: 2, Unit: release.Factor}, Tolerate: release.Margin{Value: 1.5, Unit: release.Factor},
+	}}
+	was := release.Threshold{Quantile: 0.95, X: tally.Snap(100_000), Tolerate: tally.Snap(110_000), Margin: tally.Snap(125_000)}
+	b := &release.Baseline{Metrics: map[string]release.MetricBaseline{"slow": {Thresholds: []release.Threshold{was}}, "errors": {Mean: 0.5}}}
+	got, err := edges(m, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := release.Threshold{Quantile: 0.95, X: was.X, Tolerate: tally.Snap(was.X * 3 / 2), Margin: tally.Snap(2 * was.X)}
+	if now := got.Metrics["slow"].Thresholds[0]; now != want || b.Metrics["slow"].Thresholds[0] != was || got.Metrics["errors"].Mean != 0.5 {
+		t.Errorf("%+v, want %+v; the stored ones %+v", now, want, b.Metrics["slow"].Thresholds[0])
+	}
+	marks := []release.Mark{{Model: 7, Release: 1, Baseline: b}, {Model: 7, Release: 2, Baseline: b}}
+	if !replaceMarks(marks, 7, 1, got) || marks[0].Baseline != got || marks[1].Baseline != b {
+		t.Errorf("marks %+v", marks)
+	}
+	m.Spec.Metrics[0].Quantile = 0.9
+	if _, err := edges(m, b); release.KindOf(err) != release.KindInvalid {
+		t.Errorf("a quantile that was not frozen: %v", err)
 	}
 }

@@ -15,11 +15,16 @@ const plannedICC = 0.1
 
 // planFaults forecasts a valid model's plan and says which steps its traffic can't take in time, with their lines.
 func planFaults(file string, data []byte, m *release.Model) (*simulate.Forecast, release.Faults) {
-	f, err := simulate.Plan(simulate.Options{Model: m, ICC: plannedICC, Activity: simulate.DefaultActivity})
-	if err != nil { // one version only: there is nothing to release yet
+	if len(m.Spec.Versions) < 2 { // there is nothing to release yet
 		return nil, nil
 	}
 	_, at, _ := release.DecodeStrict[release.Model](file, data, release.KindModel)
+	f, err := simulate.Plan(simulate.Options{Model: m, ICC: plannedICC, Activity: simulate.DefaultActivity})
+	if err != nil {
+		odd := at.Fault("spec.traffic", "", "what the plan needs can't be forecast: %v", err)
+		odd.Warning = true
+		return nil, release.Faults{odd}
+	}
 	return f, f.Faults(at)
 }
 

@@ -80,11 +80,12 @@ func (p *planning) amounts(m *release.Metric, rho float64, better bool) (least [
 		least, expected = []amount{p.drift(margin, rho, 2)}, p.drift(margin, rho, max(classesTaken, len(base.Shares)))
 	case release.MetricMean:
 		least = []amount{{gate, ofRequests}}
-		if m.Margin.Unit == release.Factor {
+		switch m.Margin.Unit {
+		case release.Factor:
 			margin--
-		} else if m.Margin.Unit == release.Percent {
+		case release.Percent:
 			margin /= 100
-		} else {
+		default:
 			margin /= base.Mean
 		}
 		expected = p.requests(-1, margin, rho, p.alpha) // of values that spread as much as their mean
