@@ -221,16 +221,16 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("a token's name breaks lines: %s", clear)
 			}
 		}},
-		{"oversized body", func(t *testing.T, f *fixture) {
+		{"oversized body", func(t *testing.T, f *fixture) { // only just: the server hangs up on who goes on sending
 			for _, c := range [][3]string{
 				{"POST", abort, `{"reason":"` + strings.Repeat("x", 70_000) + `"}`},
-				{"PUT", "/api/v1/models", `{"file":"` + strings.Repeat("x", 9<<20) + `"}`},
+				{"PUT", "/api/v1/models", `{"file":"` + strings.Repeat("x", 8<<20) + `"}`},
 				{"POST", "/api/v1/session", `{"token":"` + strings.Repeat("x", 70_000) + `"}`},
-				{"POST", "/api/v1/simulate", `{"file":"` + strings.Repeat("x", 2<<20) + `"}`},
+				{"POST", "/api/v1/simulate", `{"file":"` + strings.Repeat("x", 1<<20) + `"}`},
 			} {
 				f.wantRefused(t, c[1], f.send(t, c[0], c[1], c[2], "Authorization", f.bearer(records.Operator)), 413, "larger")
 			}
-			f.wantRefused(t, "under an idempotency key", f.send(t, "PUT", "/api/v1/models", strings.Repeat("x", 9<<20), "Authorization", f.bearer(records.Operator), "Idempotency-Key", "k"), 413, "larger")
+			f.wantRefused(t, "under an idempotency key", f.send(t, "PUT", "/api/v1/models", strings.Repeat("x", 8<<20+1), "Authorization", f.bearer(records.Operator), "Idempotency-Key", "k"), 413, "larger")
 			f.wantRefused(t, "a parameter", f.send(t, "GET", "/api/v1/models?q="+strings.Repeat("x", 300), "", "Authorization", f.bearer(records.Viewer)), 400, "longer")
 			f.wantRefused(t, "a reason", f.send(t, "POST", abort, `{"reason":"`+strings.Repeat("x", 1001)+`"}`, "Authorization", f.bearer(records.Operator)), 400, "longer")
 		}},
@@ -421,7 +421,7 @@ func TestAttacks(t *testing.T) {
 			for _, p := range []string{"/api/v1/tokens", "/api/v1/acts", "/api/v1/status", "/api/v1/whoami", "/api/v1/session"} {
 				r := f.send(t, "GET", p, "", "Authorization", f.bearer(records.Admin))
 				for _, clear := range f.tokens {
-					if strings.Contains(r.body, strings.Split(clear, "_")[2]) || strings.Contains(strings.ToLower(r.body), "sha256") {
+					if strings.Contains(r.body, strings.SplitN(clear, "_", 3)[2]) || strings.Contains(strings.ToLower(r.body), "sha256") {
 						t.Errorf("%s tells a secret", p)
 					}
 				}
