@@ -12,8 +12,7 @@ import (
 // client is the receiving end of an answer. Whatever is written to it must be taken within wait; a
 // client that reads slowly may take any time, one that does not read at all may not.
 type client struct {
-	w     http.ResponseWriter
-	rc    *http.ResponseController
+	w     *answer
 	wait  time.Duration
 	until time.Time // the deadline that is set
 }
@@ -23,7 +22,7 @@ type client struct {
 func (c *client) arm() {
 	if now := time.Now(); now.Add(c.wait * 3 / 4).After(c.until) {
 		c.until = now.Add(c.wait)
-		_ = c.rc.SetWriteDeadline(c.until)
+		_ = c.w.SetWriteDeadline(c.until)
 	}
 }
 
@@ -37,7 +36,7 @@ func (c *client) write(b []byte, flush bool) error {
 
 func (c *client) flush() error {
 	c.arm()
-	if err := c.rc.Flush(); !errors.Is(err, http.ErrNotSupported) {
+	if err := c.w.FlushError(); !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	return nil
@@ -50,7 +49,7 @@ func (c *client) done() error {
 		return nil
 	}
 	err := c.flush()
-	_ = c.rc.SetWriteDeadline(time.Time{})
+	_ = c.w.SetWriteDeadline(time.Time{})
 	return err
 }
 
@@ -76,9 +75,10 @@ func pipePool(size int) *sync.Pool {
 	}}
 }
 
-func newPipe(stream bool) *pipe {
-	p := &pipe{}
-	if stream {
+// newPipe returns the memory for a body of that length, -1 if it is unknown.
+func newPipe(length int64) pipe {
+	var p pipe
+	if length <= smallPipe {
 		p.take(smallPipes)
 	} else {
 		p.take(largePipes)

@@ -192,13 +192,16 @@ func (g *Gateway) Close(ctx context.Context) error {
 
 // ServeHTTP implements http.Handler. A panic on the way is one 502 and a log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out := &answer{ResponseWriter: w, grpc: isGRPC(r)}
+	x := exchanges.Get().(*exchange)
+	out := &x.writer
+	*out = answer{ResponseWriter: w, grpc: isGRPC(r)}
 	defer g.caught(out)
 	if own, ok := strings.CutPrefix(r.URL.Path, "/-/sluice"); ok && (own == "" || own[0] == '/') {
 		g.serveOwn(out, r, own)
-		return
+	} else {
+		g.serve(x, r)
 	}
-	g.serve(out, r)
+	x.recycle() // not after a panic: who knows who holds a part of it
 }
 
 // answer remembers whether anything has been said.
@@ -220,6 +223,37 @@ func (a *answer) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// timed is what net/http's own writers are, asked without a controller for each call.
+type timed interface {
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	FlushError() error
+}
+
+// SetReadDeadline bounds the reading of the request. Not every connection can.
+func (a *answer) SetReadDeadline(t time.Time) error {
+	if w, ok := a.ResponseWriter.(timed); ok {
+		return w.SetReadDeadline(t)
+	}
+	return http.NewResponseController(a.ResponseWriter).SetReadDeadline(t)
+}
+
+// SetWriteDeadline bounds the writing of the answer. Not every connection can.
+func (a *answer) SetWriteDeadline(t time.Time) error {
+	if w, ok := a.ResponseWriter.(timed); ok {
+		return w.SetWriteDeadline(t)
+	}
+	return http.NewResponseController(a.ResponseWriter).SetWriteDeadline(t)
+}
+
+// FlushError sends what is buffered.
+func (a *answer) FlushError() error {
+	if w, ok := a.ResponseWriter.(timed); ok {
+		return w.FlushError()
+	}
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
 
 // caught turns a panic into an answer, or into a broken connection if the answer has begun.
 // http.ErrAbortHandler is how a truncated answer is cut off and passes on.
@@ -285,8 +319,8 @@ func (x *exchange) refuse(p problem, detail string) {
 // hurry bounds how long the server waits for what it has not read of a request's body when the
 // handler returns: net/http reads on, up to 256 KiB, before it reuses the connection. The server
 // itself lifts the deadline for the next request. It returns false if the connection has no deadlines.
-func hurry(w http.ResponseWriter) bool {
-	return http.NewResponseController(w).SetReadDeadline(time.Now().Add(leftoverTime)) == nil
+func hurry(w *answer) bool {
+	return w.SetReadDeadline(time.Now().Add(leftoverTime)) == nil
 }
 
 const leftoverTime = 5 * time.Second

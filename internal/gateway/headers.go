@@ -96,80 +96,132 @@ type headerPolicy struct {
 	ownBearer      bool // the client's Authorization was the gateway's API key
 }
 
-// outgoing returns the headers for the upstream of version v: all that the client sent, less what
+// outgoing fills h with the headers for the upstream of version v: all that the client sent, less what
 // concerns its connection, the gateway's own and, unless asked for, cookies; more, the version's
 // own headers, which replace the client's of the same name. identity asks the upstream not to
-// compress, because the answer must be read.
-func (p headerPolicy) outgoing(r *http.Request, v *version, hop int, identity bool) http.Header {
-	h := make(http.Header, len(r.Header)+6)
+// compress, because the answer must be read. own is memory for the gateway's own values.
+func (p headerPolicy) outgoing(h http.Header, own *values, r *http.Request, v *version, hop int, identity bool) {
+	named := r.Header["Connection"]
 	for name, values := range r.Header { // values are shared: nobody writes into them
-		if !strings.HasPrefix(name, ownPrefix) {
+		if !p.drops(name) && (len(named) == 0 || !namedBy(named, name)) {
 			h[name] = values
 		}
 	}
-	dropHopByHop(h)
-	delete(h, "Host")
-	delete(h, "Expect")         // the gateway has answered it by reading the body
-	delete(h, "Content-Length") // set from the request's own field
-	if !p.keepCookies {
-		delete(h, "Cookie")
-	}
-	if p.ownBearer {
-		delete(h, "Authorization")
-	}
 	if identity {
-		h["Accept-Encoding"] = []string{"identity"}
+		h["Accept-Encoding"] = identityValue
 	}
-	p.forwarded(h, r)
-	h[HeaderHop] = []string{strconv.Itoa(hop + 1)}
+	p.forwarded(h, own, r)
+	h[HeaderHop] = hopValues[min(hop, maxHops)]
 	for name, values := range v.headers {
 		h[name] = values
 	}
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = nil // keeps net/http from adding its own
-	}
-	return h
 }
+
+// drops says that a header of a client goes no further, whatever else it sends.
+func (p headerPolicy) drops(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade": // = hopByHop
+		return true
+	case "Host":
+		return true
+	case "Expect": // the gateway has answered it by reading the body
+		return true
+	case "Content-Length": // set from the request's own field
+		return true
+	case "Cookie":
+		return !p.keepCookies
+	case "Authorization":
+		return p.ownBearer
+	}
+	return strings.HasPrefix(name, ownPrefix)
+}
+
+// namedBy says that a header concerns one connection only because Connection names it.
+func namedBy(lines []string, name string) bool {
+	for _, line := range lines {
+		for n := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(textproto.TrimString(n), name) {
+				return !endToEnd(name)
+			}
+		}
+	}
+	return false
+}
+
+// values is memory for values of headers, so that one allocation serves for all of them.
+type values struct {
+	of [6]string
+	n  int
+}
+
+// one returns a header's values: this one.
+func (v *values) one(s string) []string {
+	if v.n == len(v.of) {
+		return []string{s}
+	}
+	v.of[v.n] = s
+	v.n++
+	return v.of[v.n-1 : v.n : v.n]
+}
+
+// Values that never change. Nobody writes into them.
+var (
+	identityValue = []string{"identity"}
+	httpValue     = []string{"http"}
+	httpsValue    = []string{"https"}
+	hopValues     = [maxHops + 1][]string{{"1"}, {"2"}, {"3"}, {"4"}}
+)
 
 // forwarded tells the upstream who asked. What a client claims is dropped unless its network is
 // trusted.
-func (p headerPolicy) forwarded(h http.Header, r *http.Request) {
+func (p headerPolicy) forwarded(h http.Header, own *values, r *http.Request) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = "unknown"
 	}
-	proto := "http"
+	proto := httpValue
 	if r.TLS != nil {
-		proto = "https"
+		proto = httpsValue
 	}
 	if !p.trustForwarded {
 		delete(h, "Forwarded")
-		h["X-Forwarded-For"] = []string{client}
-		h["X-Forwarded-Host"] = []string{r.Host}
-		h["X-Forwarded-Proto"] = []string{proto}
+		h["X-Forwarded-For"] = own.one(client)
+		h["X-Forwarded-Host"] = own.one(r.Host)
+		h["X-Forwarded-Proto"] = proto
 		return
 	}
 	if prior := h["X-Forwarded-For"]; len(prior) > 0 {
 		client = strings.Join(prior, ", ") + ", " + client
 	}
-	h["X-Forwarded-For"] = []string{client}
+	h["X-Forwarded-For"] = own.one(client)
 	if len(h["X-Forwarded-Host"]) == 0 {
-		h["X-Forwarded-Host"] = []string{r.Host}
+		h["X-Forwarded-Host"] = own.one(r.Host)
 	}
 	if len(h["X-Forwarded-Proto"]) == 0 {
-		h["X-Forwarded-Proto"] = []string{proto}
+		h["X-Forwarded-Proto"] = proto
 	}
 }
 
 // answerHeaders copies an upstream's headers to the client's answer, less what concerns the
 // upstream's connection and what only the gateway may say.
 func answerHeaders(dst, src http.Header) {
-	dropHopByHop(src)
-	dropOwn(src)
-	for name, values := range src {
-		dst[name] = values
+	if len(src["Connection"]) > 0 {
+		dropHopByHop(src)
 	}
-	if _, ok := src["Content-Type"]; !ok {
+	typed := false
+	for name, values := range src {
+		switch name {
+		case "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+			continue
+		case "Content-Type":
+			typed = true
+		}
+		if !strings.HasPrefix(name, ownPrefix) {
+			dst[name] = values
+		}
+	}
+	if !typed {
 		dst["Content-Type"] = nil // keeps net/http from guessing one
 	}
 }

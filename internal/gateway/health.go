@@ -85,7 +85,8 @@ func (s *checks) start(g *Gateway, k checkKey, v *version) *check {
 		g.opts.Logger.Error("the path of a health check is not understood and not asked for", "model", k.model, "version", k.version)
 		return c
 	}
-	c.url = upstreamURL(v.url, at)
+	c.url = new(url.URL)
+	upstreamURL(c.url, v.url, at)
 	s.group.Go(func() { c.run(ctx, g) })
 	return c
 }

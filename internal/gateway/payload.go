@@ -23,24 +23,26 @@ var classes = [...]int{4 << 10, 32 << 10, 256 << 10, 1 << 20}
 var pools [len(classes)]sync.Pool
 
 // buffer returns an empty buffer of at least size bytes and at least one free byte.
-func buffer(size int64) []byte {
+func buffer(size int64) *[]byte {
 	for i, c := range classes {
 		if size < int64(c) {
 			if b, ok := pools[i].Get().(*[]byte); ok {
-				return (*b)[:0]
+				return b
 			}
-			return make([]byte, 0, c)
+			b := make([]byte, 0, c)
+			return &b
 		}
 	}
-	return make([]byte, 0, size+1) // one more than needed: the read that finds the end needs a byte
+	b := make([]byte, 0, size+1) // one more than needed: the read that finds the end needs a byte
+	return &b
 }
 
 // recycle gives a buffer back. Nobody may hold any part of it afterwards.
-func recycle(b []byte) {
+func recycle(b *[]byte) {
 	for i, c := range classes {
-		if cap(b) == c {
-			b = b[:0]
-			pools[i].Put(&b)
+		if cap(*b) == c {
+			*b = (*b)[:0]
+			pools[i].Put(b)
 			return
 		}
 	}
@@ -49,11 +51,14 @@ func recycle(b []byte) {
 // payload is a request's body in memory. It is shared by the request, its second try and its
 // mirrored copy; the last one to let go gives the buffer back.
 type payload struct {
-	buf    []byte
+	buf    []byte  // the part that is filled
+	box    *[]byte // whose memory it is
 	refs   atomic.Int32
 	memory *slots // bytes of bodies held by the gateway
 	held   int64
 }
+
+var payloads = sync.Pool{New: func() any { return new(payload) }}
 
 // readPayload reads r to its end, at most limit bytes. length is the announced length, -1 if there
 // is none. The caller holds the only reference and must release it.
@@ -64,7 +69,8 @@ func readPayload(r io.Reader, length, limit int64, memory *slots) (*payload, err
 	if length > limit {
 		return nil, errBodyTooLarge
 	}
-	p := &payload{memory: memory}
+	p := payloads.Get().(*payload)
+	p.memory = memory
 	p.refs.Store(1)
 	if err := p.fill(r, length, limit); err != nil {
 		p.release()
@@ -103,15 +109,14 @@ func (p *payload) fill(r io.Reader, length, limit int64) error {
 // grow moves to a buffer that holds size bytes and one more.
 func (p *payload) grow(size int64) error {
 	next := buffer(size)
-	if !p.memory.take(int64(cap(next))) {
+	if !p.memory.take(int64(cap(*next))) {
 		recycle(next)
 		return errNoMemory
 	}
-	next = append(next, p.buf...)
-	old := p.buf
-	p.buf = next
+	old := p.box
+	p.buf, p.box = append(*next, p.buf...), next
 	p.memory.give(p.held)
-	p.held = int64(cap(next))
+	p.held = int64(cap(*next))
 	if old != nil {
 		recycle(old)
 	}
@@ -135,10 +140,11 @@ func (p *payload) release() {
 		return
 	}
 	p.memory.give(p.held)
-	if p.buf != nil {
-		recycle(p.buf)
+	if p.box != nil {
+		recycle(p.box)
 	}
-	p.buf = nil
+	p.buf, p.box, p.memory, p.held = nil, nil, nil, 0
+	payloads.Put(p)
 }
 
 // reader returns the body for one upstream request. The transport closes it when it has finished

@@ -25,7 +25,7 @@ type outcome struct {
 	fault   release.Fault
 	gate    *gate    // of which a slot is held
 	obs     observer // nil: nobody reads along
-	end_    func()   // ends what resp needs; nil: nothing
+	sent    *sending // whose end ends what resp needs; nil: nothing
 
 	held    []byte // what the client gets first, kept back so far
 	content bool   // content was seen
@@ -37,9 +37,9 @@ func (o *outcome) end() {
 	if o.resp != nil {
 		_ = o.resp.Body.Close()
 	}
-	if o.end_ != nil {
-		o.end_()
-		o.end_ = nil
+	if o.sent != nil {
+		o.sent.end()
+		o.sent = nil
 	}
 	if o.gate != nil {
 		o.gate.exit()
@@ -60,21 +60,21 @@ func (x *exchange) answer() (cut bool) {
 	if x.copied && x.mirror() {
 		x.e.Flags |= release.FlagMirrored
 	}
-	var try outcome
+	try := &x.attempt
 	defer try.end()
-	x.try(&try, x.m.arms[x.served].version)
-	x.await(&try)
-	if x.fallsBack(&try) {
+	x.try(try, x.m.arms[x.served].version)
+	x.await(try)
+	if x.fallsBack(try) {
 		x.e.Fault, x.e.Status = try.fault, try.status()
 		x.e.Flags |= release.FlagFellBack
 		x.divert = divertedFailover
-		x.m.arms[x.served].metrics.classes[classOf(&try)].Inc()
-		x.told(&try, try.failed())
+		x.m.arms[x.served].metrics.classes[classOf(try)].Inc()
+		x.told(try, try.failed())
 		try.end()
-		return x.second(&try)
+		return x.second(try)
 	}
-	cut = x.deliver(&try)
-	x.told(&try, x.e.Failed())
+	cut = x.deliver(try)
+	x.told(try, x.e.Failed())
 	return cut
 }
 
@@ -171,7 +171,7 @@ func (x *exchange) send(o *outcome, v *version) (*http.Response, error) {
 			resp, err = s.send(x.g)
 		}
 		x.waited += s.waited
-		o.end_ = s.end
+		o.sent = s
 		if err != nil || o.obs == nil || !o.obs.answered(resp) || again {
 			return resp, err
 		}
@@ -183,12 +183,12 @@ func (x *exchange) send(o *outcome, v *version) (*http.Response, error) {
 // prepare fills what is sent to v for the client's request.
 func (x *exchange) prepare(s *sending, v *version) {
 	*s = sending{
-		ctx: x.r.Context(), r: x.r, v: v, body: x.body, sent: x.sent, inform: x.informed, upgrade: x.upgrade, grpc: x.w.grpc,
-		out: outgoing{
-			version: v, url: upstreamURL(v.url, x.r.URL), body: x.body.bytes(),
-			header: x.g.policy(x.own).outgoing(x.r, v, x.hop, x.m.signals.answerJSON),
-		},
+		ctx: x.r.Context(), r: x.r, v: v, body: x.body, sent: x.sent, inform: x.inform, upgrade: x.upgrade, grpc: x.w.grpc,
 	}
+	upstreamURL(&s.url, v.url, x.r.URL)
+	clear(x.head)
+	x.g.policy(x.own).outgoing(x.head, &x.values, x.r, v, x.hop, x.m.signals.answerJSON)
+	s.out = outgoing{version: v, url: &s.url, body: x.body.bytes(), header: x.head}
 }
 
 // informed relays an answer of 1xx: early hints, or that the work goes on.
@@ -241,8 +241,8 @@ func (g *Gateway) policy(ownBearer bool) headerPolicy {
 }
 
 // upstreamURL puts the version's address before the request's path and query, both as they came.
-func upstreamURL(base, in *url.URL) *url.URL {
-	out := *base
+func upstreamURL(out, base, in *url.URL) {
+	*out = *base
 	out.Path, out.RawPath = joinPath(base.Path, in.Path), ""
 	if in.RawPath != "" || base.RawPath != "" {
 		out.RawPath = joinPath(base.EscapedPath(), in.EscapedPath())
@@ -256,7 +256,6 @@ func upstreamURL(base, in *url.URL) *url.URL {
 	}
 	out.ForceQuery = in.ForceQuery
 	out.Fragment, out.RawFragment = "", ""
-	return &out
 }
 
 func joinPath(base, path string) string {
@@ -304,7 +303,7 @@ func (x *exchange) stamp(h http.Header) {
 		return
 	}
 	t := x.exposureID()
-	h[HeaderID] = []string{string(x.g.opts.Keyring().AppendToken(x.token[:0], &t))}
+	h[HeaderID] = x.values.one(string(x.g.opts.Keyring().AppendToken(x.token[:0], &t)))
 }
 
 func (x *exchange) exposureID() release.Token {
@@ -376,10 +375,10 @@ var errClientGone = errors.New("the client went away")
 
 // pump copies the body and says on which side it failed.
 func (x *exchange) pump(try *outcome, stream bool) (upErr, downErr error) {
-	c := client{w: x.w, rc: http.NewResponseController(x.w), wait: x.g.opts.Limits.WriteTime}
-	p := newPipe(stream)
+	c := client{w: x.w, wait: x.g.opts.Limits.WriteTime}
+	p := newPipe(try.resp.ContentLength)
 	defer p.free()
-	upErr, downErr = x.copy(try, &c, p, stream)
+	upErr, downErr = x.copy(try, &c, &p, stream)
 	var tail []byte
 	if try.obs != nil {
 		err := upErr
@@ -468,7 +467,7 @@ func (x *exchange) await(try *outcome) {
 	if try.resp == nil || try.obs == nil || try.resp.StatusCode != http.StatusOK || !x.mayFallBack() || !try.obs.streaming() {
 		return
 	}
-	p := newPipe(true)
+	p := newPipe(-1)
 	defer p.free()
 	for range maxHeldChunks {
 		n, err := try.resp.Body.Read(p.buf)

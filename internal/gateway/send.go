@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -25,6 +24,7 @@ type sending struct {
 	r      *http.Request // the client's
 	v      *version
 	out    outgoing
+	url    url.URL // what out.url points to
 	body   *payload
 	sent   *limited // a body that is streamed instead
 	inform func(status int, h http.Header)
@@ -142,8 +142,8 @@ func (s *sending) byTransport(g *Gateway, begun time.Time) (*http.Response, erro
 
 // request is the request as net/http takes it.
 func (s *sending) request(ctx context.Context) *http.Request {
-	// A transport may look at the headers after its answer came: it gets its own.
-	h := maps.Clone(s.out.header)
+	// A transport may look at the headers after its answer came, when the exchange serves another: it gets its own.
+	h := s.out.header.Clone()
 	if s.grpc && len(s.r.Header["Te"]) > 0 {
 		h["Te"] = []string{"trailers"} // what servers of gRPC ask for
 	}

@@ -48,15 +48,35 @@ type exchange struct {
 	recorded bool
 	sending  sending  // the present try
 	reading  *reading // of the present try; nil: nobody reads along
+	attempt  outcome  // the present try's end
+
+	writer answer                          // what w points to
+	head   http.Header                     // of the request to the version, used again
+	values values                          // of headers that the gateway sets
+	inform func(status int, h http.Header) // = informed, made once
 
 	e release.Exposure
 }
 
+// exchanges are used again: one is larger than all else that a request needs.
+var exchanges = sync.Pool{New: func() any {
+	x := &exchange{head: make(http.Header, 24)}
+	x.inform = x.informed
+	return x
+}}
+
+// recycle gives an exchange back. Nobody may hold any part of it afterwards.
+func (x *exchange) recycle() {
+	clear(x.head)
+	*x = exchange{head: x.head, inform: x.inform}
+	exchanges.Put(x)
+}
+
 // serve relays one request: walk (a) of the design.
-func (g *Gateway) serve(w *answer, r *http.Request) {
-	x := &exchange{g: g, w: w, r: r}
+func (g *Gateway) serve(x *exchange, r *http.Request) {
+	x.g, x.w, x.r = g, &x.writer, r
 	if p, ok := x.entry(); !ok {
-		g.refuse(w, p, "")
+		g.refuse(x.w, p, "")
 		return
 	}
 	defer x.release()
@@ -195,12 +215,12 @@ func (x *exchange) flows() bool {
 
 // readBody reads the body under a deadline.
 func (x *exchange) readBody(limit int64) (*payload, error) {
-	rc := http.NewResponseController(x.w)
 	// A connection without deadlines (a test's recorder) is bounded by its own server, if at all.
-	_ = rc.SetReadDeadline(time.Now().Add(x.g.opts.Limits.BodyTime))
+	_ = x.w.SetReadDeadline(time.Now().Add(x.g.opts.Limits.BodyTime))
 	p, err := readPayload(x.r.Body, x.r.ContentLength, limit, &x.g.memory)
 	if err == nil {
-		_ = rc.SetReadDeadline(time.Time{})
+		_ = x.w.SetReadDeadline(time.Time{})
+		_ = x.r.Body.Close() // it is at its end: the server need not look for more of it
 	}
 	return p, err
 }

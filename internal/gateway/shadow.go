@@ -85,11 +85,10 @@ func (x *exchange) mirror() bool {
 	x.m.metrics.mirrored.Inc()
 	c := &exchange{ // a second exchange without a client, which shares only what is never written
 		g: x.g, w: &answer{grpc: x.w.grpc}, r: x.r.WithContext(x.g.copies.alive), p: x.p, m: x.m, hop: x.hop, own: x.own,
-		body: x.body, start: x.start, served: candidate, e: x.e,
+		body: x.body, start: x.start, served: candidate, e: x.e, head: make(http.Header, len(x.r.Header)+6),
 	}
 	s := &c.sending
 	c.prepare(s, v)
-	s.inform = nil
 	s.out.header[HeaderShadow] = []string{"true"}
 	c.e.Arm, c.e.Kind = candidate, release.ExposureCopy
 	if x.body != nil {
@@ -148,7 +147,7 @@ func (x *exchange) mirrored(v *version) {
 
 // discard reads an answer to its end; nil: that was reached well, or enough was read.
 func (x *exchange) discard(try *outcome) error {
-	p := newPipe(eventStream(try.resp.Header))
+	p := newPipe(try.resp.ContentLength)
 	defer p.free()
 	for total := 0; ; {
 		n, err := try.resp.Body.Read(p.buf)

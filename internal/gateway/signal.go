@@ -124,6 +124,7 @@ func valueOf(v release.Peeked, m release.ModelKey, i int, sink Sink) release.Val
 // keeper keeps the first bytes of an answer for its signals.
 type keeper struct {
 	buf   []byte
+	box   *[]byte // whose memory it is
 	limit int
 	whole bool // all bytes were kept
 }
@@ -138,11 +139,12 @@ func (k *keeper) keep(b []byte) {
 		return
 	}
 	if len(k.buf)+len(b) > cap(k.buf) {
-		next := append(buffer(int64(min(max(2*cap(k.buf), len(k.buf)+len(b)), k.limit))), k.buf...)
-		if k.buf != nil {
-			recycle(k.buf)
+		next := buffer(int64(min(max(2*cap(k.buf), len(k.buf)+len(b)), k.limit)))
+		old := k.box
+		k.buf, k.box = append(*next, k.buf...), next
+		if old != nil {
+			recycle(old)
 		}
-		k.buf = next
 	}
 	k.buf = append(k.buf, b...)
 }
@@ -158,8 +160,8 @@ func (k *keeper) bytes() []byte {
 }
 
 func (k *keeper) free() {
-	if k.buf != nil {
-		recycle(k.buf)
+	if k.box != nil {
+		recycle(k.box)
 	}
 	*k = keeper{}
 }

@@ -176,7 +176,7 @@ func (x *exchange) talk(client net.Conn, from *bufio.Reader, server io.ReadWrite
 
 // carry copies from one end to the other. nil: from has finished.
 func carry(to io.Writer, from io.Reader, touch func(), wait time.Duration) error {
-	p := newPipe(true)
+	p := newPipe(-1)
 	defer p.free()
 	writer, _ := to.(interface{ SetWriteDeadline(t time.Time) error })
 	for {
