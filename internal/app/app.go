@@ -59,6 +59,7 @@ type App struct {
 	publisher              *ingest.Publisher
 	folder                 *ingest.Folder
 	evidence               *evidence
+	controller             *controller.Controller
 	started                time.Time
 	gatewayPort, adminPort *port
 	token                  string
@@ -196,12 +197,12 @@ func (a *App) startController(lease time.Duration) (*controller.Controller, erro
 	if err != nil {
 		return nil, err
 	}
-	c := controller.New(controller.Options{
+	a.controller = controller.New(controller.Options{
 		Records: a.records, Evidence: a.evidence,
 		Gateways: gateways{a.keeper}, Suites: &suites{records: a.records, log: a.o.Log}, Notifier: tell, Log: a.o.Log, Lease: lease,
 	})
-	a.background("controller", c.Run)
-	return c, nil
+	a.background("controller", a.controller.Run)
+	return a.controller, nil
 }
 
 func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *ingest.Publisher, ctl *controller.Controller) error {

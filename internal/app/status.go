@@ -48,6 +48,7 @@ func (a *App) status(ctx context.Context, out *api.Status) {
 			out.Store.Fault = err.Error()
 		}
 	}
+	out.Leader.Leading = a.controller.Leading()
 	a.partitions(ctx, out)
 	a.gatewayStatus(ctx, out)
 	st := a.publisher.State()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice.dev/sluice/internal/judge"
@@ -73,6 +74,7 @@ type Controller struct {
 
 	metrics *metrics
 
+	leading atomic.Bool
 	effects sync.WaitGroup
 	mu      sync.Mutex
 	running map[string]bool // effects that are being run, by key
@@ -102,7 +104,9 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 		c.o.Log.Info("leading")
 		c.metrics.leader.Set(1)
+		c.leading.Store(true)
 		err = c.lead(ctx, lease)
+		c.leading.Store(false)
 		c.metrics.leader.Set(0)
 		if ctx.Err() == nil {
 			c.o.Log.Warn("leadership lost", "error", err)
@@ -113,6 +117,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Leading says whether this process decides at present. Safe for concurrent use.
+func (c *Controller) Leading() bool { return c.leading.Load() }
 
 // lead ticks until the lease is lost or ctx ends. Renewals and decisions share this goroutine because
 // each renewal changes the revision that a decision is fenced by.
