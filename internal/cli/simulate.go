@@ -203,15 +203,7 @@ func (p *progressBar) end() {
 
 // simulated prints a report as tables.
 func simulated(out io.Writer, r *simulate.Report) {
-	truth := "equal to live"
-	if len(r.Truth) > 0 {
-		var parts []string
-		for _, name := range slices.Sorted(maps.Keys(r.Truth)) {
-			parts = append(parts, name+" "+r.Truth[name])
-		}
-		truth = strings.Join(parts, ", ")
-	}
-	fmt.Fprintf(out, "%s to %s, the candidate is %s; %d runs, seed %d\n\n", r.Model, r.Candidate, truth, r.Runs, r.Seed)
+	fmt.Fprintf(out, "%s to %s, the candidate is %s; %d runs, seed %d\n\n", r.Model, r.Candidate, r.TruthInWords(), r.Runs, r.Seed)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ENDED\tRUNS\tSHARE\tTIME median\tp90\tCANDIDATE'S REQUESTS median\tp90\tUSERS median")
 	for _, phase := range simulate.Ends {

@@ -30,17 +30,20 @@ func (r *Report) Plot(w io.Writer, format string) error {
 		return release.Invalid("plot", "there is no picture format %q", format).Fix("name a file that ends in .png or .svg")
 	}
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s to %s: %d simulated releases", r.Model, r.Candidate, r.Runs)
+	p.Title.Text = fmt.Sprintf("%s to %s, %s: %d simulated releases", r.Model, r.Candidate, r.TruthInWords(), r.Runs)
+	p.Title.Padding = vg.Points(6)
 	p.Y.Label.Text = "share of releases that have ended"
 	p.Y.Min, p.Y.Max = 0, 1
 	last := time.Duration(1)
 	for _, e := range r.ends {
 		last = max(last, e.after())
 	}
+	last += last / 25 // what ends last is a step within the picture
 	unit, name := scaleOf(last)
 	p.X.Label.Text = "time since the release began, " + name
 	p.X.Min, p.X.Max = 0, float64(last)/float64(unit)
 	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.XOffs, p.Legend.YOffs = vg.Points(6), -vg.Points(6)
 	p.Add(plotter.NewGrid())
 	for _, phase := range Ends {
 		points := r.curve(phase, unit, last)

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -54,6 +55,18 @@ type End struct {
 type Wait struct {
 	For  string `json:"for"`
 	Runs int    `json:"runs"`
+}
+
+// TruthInWords says how the candidate differs: "equal to live", or "errors +1pp, slow 1.2x".
+func (r *Report) TruthInWords() string {
+	if len(r.Truth) == 0 {
+		return "equal to live"
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(r.Truth)) {
+		parts = append(parts, name+" "+r.Truth[name])
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Ending is how and when one run ended.
