@@ -23,7 +23,7 @@ var Data embed.FS
 // Files holds what the commands of Sluice are given: the Model file, its suite and the data that the suite names.
 // Read only.
 //
-//go:embed model.yaml suite.yaml data/sample.bin
+//go:embed model.yaml suite.yaml data/sample.bin data/fashion_test500.bin.gz
 var Files embed.FS
 
 // Pixels is the number of bytes of an image: 28 rows of 28, 0 is empty and 255 full.

@@ -23,7 +23,7 @@ var Data embed.FS
 // Files holds what the commands of Sluice are given: the Model file, its suite and the data that the suite names.
 // Read only.
 //
-//go:embed model.yaml suite.yaml data/next.jsonl
+//go:embed model.yaml suite.yaml data/next.jsonl data/h400.txt
 var Files embed.FS
 
 // Name is what clients call the model, whatever its version.

@@ -55,8 +55,10 @@ func parseTable(name string, data []byte, fields []Field) (*table, error) {
 	case ".jsonl", ".ndjson":
 		read = parseJSONL
 	case ".csv":
+	case ".txt":
+		read = parseLines
 	default:
-		return nil, errors.New("its name ends in none of .csv, .jsonl and .ndjson, and record does not say what is in it")
+		return nil, errors.New("its name ends in none of .csv, .jsonl, .ndjson and .txt, and record does not say what is in it")
 	}
 	t, err := read(data)
 	if err != nil {
@@ -157,6 +159,22 @@ func parseJSONL(data []byte) (*table, error) {
 	}
 	if err := s.Err(); err != nil {
 		return nil, fmt.Errorf("a line is longer than %d bytes: %w", maxRowSize, err)
+	}
+	return t, nil
+}
+
+// parseLines reads a text a row: its column is line. Empty lines are left out.
+func parseLines(data []byte) (*table, error) {
+	t := &table{columns: []string{"line"}}
+	for text := range strings.Lines(string(data)) {
+		text = strings.TrimRight(text, "\r\n")
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		if len(t.rows) == maxRows {
+			return nil, fmt.Errorf("it has more than %d rows", maxRows)
+		}
+		t.rows = append(t.rows, row{index: len(t.rows), values: map[string]any{"line": text}})
 	}
 	return t, nil
 }

@@ -113,7 +113,7 @@ func (FieldKind) Values() []string {
 
 // Data names the rows of a case. A name that ends in .gz is unpacked.
 type Data struct {
-	File   string  `json:"file"`             // CSV with a header, JSON Lines (.jsonl, .ndjson) of objects, or with record any file
+	File   string  `json:"file"`             // CSV with a header, JSON Lines (.jsonl, .ndjson) of objects, texts (.txt, a column line), or with record any file
 	Record []Field `json:"record,omitempty"` // the fields of each record of a binary file, one after the other
 	Rows   int     `json:"rows,omitempty"`   // a random sample of so many; default: all
 	Seed   int64   `json:"seed,omitempty"`   // of the sample; default: the suite's

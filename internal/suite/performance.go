@@ -346,8 +346,12 @@ func (l *loadRun) flowText() (text string) {
 		return ""
 	}
 	if len(l.perToken) > 0 {
-		text = fmt.Sprintf("; first token p50 %s, p95 %s; %.0f tokens/s in an answer (median)", round(quantile(l.firstToken, 0.5)),
-			round(quantile(l.firstToken, 0.95)), 1/max(quantile(l.perToken, 0.5), time.Microsecond).Seconds())
+		text = fmt.Sprintf("; first token p50 %s, p95 %s", round(quantile(l.firstToken, 0.5)), round(quantile(l.firstToken, 0.95)))
+		if d := quantile(l.perToken, 0.5); d > 0 {
+			text += fmt.Sprintf("; %.0f tokens/s in an answer (median)", 1/d.Seconds())
+		} else {
+			text += "; the tokens of most answers came all at once"
+		}
 	}
 	return text + fmt.Sprintf("; %.1f tokens/s in all", l.tokenRate())
 }

@@ -6,7 +6,8 @@
 //	GET  /healthz              {"status": "ok", "version": "v2"}
 //
 // Both take model (wordnet-lm, or left out), max_tokens, temperature, stop, stream, stream_options.include_usage, seed, n
-// (1 only), user; chat takes max_completion_tokens too, and answers the last message of the user. With "stream": true the
+// (1 only), user; completions echo and logprobs (0 or 1, not streamed: the probability of each token, with max_tokens 0
+// those of the prompt); chat takes max_completion_tokens too, and answers the last message of the user. With "stream": true the
 // answer is text/event-stream, one chunk per token that adds text, closed by [DONE]. usage counts the model's tokens. The
 // version is told as system_fingerprint.
 //

@@ -30,8 +30,8 @@ func (f *frame) object(kind string, choices []any) map[string]any {
 }
 
 // whole is an answer that is not streamed.
-func (f *frame) whole(text, finish string, u usage) any {
-	choice := map[string]any{"index": 0, "finish_reason": finish, "logprobs": nil}
+func (f *frame) whole(text, finish string, u usage, logprobs any) any {
+	choice := map[string]any{"index": 0, "finish_reason": finish, "logprobs": logprobs}
 	kind := "text_completion"
 	if f.chat {
 		kind = "chat.completion"
@@ -66,4 +66,25 @@ func (f *frame) usage(u usage) any {
 	out := f.object(kind, []any{})
 	out["usage"] = u
 	return out
+}
+
+// tokens are the parts of a text with their probabilities, as completions tell them. A stop that was held back has its parts
+// joined, and the probability of the last.
+type tokens struct {
+	Tokens   []string  `json:"tokens"`
+	LogProbs []float64 `json:"token_logprobs"`
+	Top      any       `json:"top_logprobs"` // not told
+	Offsets  []int     `json:"text_offset"`
+}
+
+func (t *tokens) add(part string, logP float64, at int) {
+	t.Tokens, t.LogProbs, t.Offsets = append(t.Tokens, part), append(t.LogProbs, logP), append(t.Offsets, at)
+}
+
+// of is what the task asked for; nil if it did not.
+func (t *tokens) of(asked *task) any {
+	if !asked.logprobs {
+		return nil
+	}
+	return t
 }

@@ -32,10 +32,24 @@ func (s *Server) tokens(t *task) ([]int, *web.Problem) {
 	return ids, nil
 }
 
-// generate makes a text and gives it to emit in parts. It returns early when ctx ends or emit says false.
-func (s *Server) generate(ctx context.Context, t *task, ids []int, emit func(string) bool) (usage, string) {
+// told is the natural logarithm of a token's probability, if the task asks for it.
+func told(t *task, state *slm.State, id int) float64 {
+	if !t.logprobs {
+		return 0
+	}
+	return slm.LogP(state.Logits(), id)
+}
+
+// generate makes a text and gives it to emit in parts, each with the logarithm of its token's probability if that is asked
+// for. It returns early when ctx ends or emit says false.
+func (s *Server) generate(ctx context.Context, t *task, ids []int, emit func(text string, logP float64) bool) (usage, string) {
 	state := s.model.Start(len(ids) + t.max)
-	for _, id := range ids {
+	for i, id := range ids {
+		if t.echo && i > 0 { // the first token is the beginning's mark, which has no text
+			if text := s.tokenizer.Text(id); !emit(text, told(t, state, id)) {
+				return usage{}, finishStop
+			}
+		}
 		state.Add(id)
 	}
 	rng := rand.New(rand.NewPCG(rand.Uint64(), 1))
@@ -52,8 +66,9 @@ func (s *Server) generate(ctx context.Context, t *task, ids []int, emit func(str
 			finish = finishStop
 			break
 		}
+		logP := told(t, state, id)
 		text, stopped := out.add(s.tokenizer.Text(id))
-		if text != "" && !emit(text) {
+		if text != "" && !emit(text, logP) {
 			break
 		}
 		if stopped {
@@ -65,7 +80,7 @@ func (s *Server) generate(ctx context.Context, t *task, ids []int, emit func(str
 		}
 	}
 	if rest := out.rest(); rest != "" {
-		emit(rest)
+		emit(rest, 0)
 	}
 	u.Total = u.Prompt + u.Completion
 	return u, finish

@@ -34,8 +34,10 @@ type request struct {
 	StreamOptions *struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	Seed *int64 `json:"seed"`
-	User string `json:"user"`
+	Seed     *int64 `json:"seed"`
+	User     string `json:"user"`
+	Echo     bool   `json:"echo"`     // completions
+	Logprobs *int   `json:"logprobs"` // completions
 }
 
 type message struct {
@@ -53,6 +55,8 @@ type task struct {
 	stream      bool
 	usage       bool // of a stream, in a chunk of its own
 	seed        *int64
+	echo        bool // the prompt is part of the text
+	logprobs    bool // the probability of each token is told
 }
 
 func parse(body []byte, chat bool) (*task, *web.Problem) {
@@ -103,11 +107,14 @@ func (q *request) fill(t *task, chat bool) *web.Problem {
 	if limit != nil {
 		t.max = *limit
 	}
+	if p := q.probabilities(t, chat); p != nil {
+		return p
+	}
 	if q.Temperature != nil {
 		t.temperature = *q.Temperature
 	}
 	switch {
-	case t.max < 1 || t.max > maxContext:
+	case t.max < 1 && !(t.max == 0 && t.echo) || t.max > maxContext:
 		return web.Refusef(http.StatusBadRequest, "max_tokens: want 1 to %d", maxContext)
 	case t.temperature < 0 || t.temperature > 2 || math.IsNaN(t.temperature):
 		return web.Refusef(http.StatusBadRequest, "temperature: want 0 to 2")
@@ -122,6 +129,18 @@ func (q *request) fill(t *task, chat bool) *web.Problem {
 		if s == "" || len(s) > maxStop {
 			return web.Refusef(http.StatusBadRequest, "stop: want texts of 1 to %d bytes", maxStop)
 		}
+	}
+	return nil
+}
+
+// probabilities checks echo and logprobs.
+func (q *request) probabilities(t *task, chat bool) *web.Problem {
+	t.echo, t.logprobs = q.Echo, q.Logprobs != nil
+	switch {
+	case (t.echo || t.logprobs) && (chat || q.Stream):
+		return web.Refusef(http.StatusBadRequest, "echo, logprobs: only of completions that are not streamed")
+	case t.logprobs && (*q.Logprobs < 0 || *q.Logprobs > 1):
+		return web.Refusef(http.StatusBadRequest, "logprobs: 0 or 1; the tokens that were not taken are not told")
 	}
 	return nil
 }

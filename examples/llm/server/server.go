@@ -127,8 +127,13 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 		return
 	}
 	var text strings.Builder
-	u, finish := s.generate(r.Context(), t, ids, func(part string) bool { text.WriteString(part); return true })
-	web.Answer(w, c.whole(text.String(), finish, u))
+	var list tokens
+	u, finish := s.generate(r.Context(), t, ids, func(part string, logP float64) bool {
+		list.add(part, logP, text.Len())
+		text.WriteString(part)
+		return true
+	})
+	web.Answer(w, c.whole(text.String(), finish, u, list.of(t)))
 }
 
 // stream writes server-sent events.
@@ -151,7 +156,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, t *task, ids []i
 		return
 	}
 	gone := false
-	u, finish := s.generate(r.Context(), t, ids, func(part string) bool {
+	u, finish := s.generate(r.Context(), t, ids, func(part string, _ float64) bool {
 		var v any = part
 		if c.chat {
 			v = map[string]any{"content": part}

@@ -153,3 +153,44 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestEchoTellsTheProbabilityOfAText: the prompt's own tokens, each given those before it, and no others.
+func TestEchoTellsTheProbabilityOfAText(t *testing.T) {
+	w := post(t, "/v1/completions", `{"prompt": "rename: assign a new name to", "max_tokens": 0, "echo": true, "logprobs": 1}`)
+	var a struct {
+		Choices []struct {
+			Text     string
+			Logprobs struct {
+				Tokens        []string
+				TokenLogprobs []float64 `json:"token_logprobs"`
+				TextOffset    []int     `json:"text_offset"`
+			}
+		}
+		Usage struct {
+			Completion int `json:"completion_tokens"`
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || len(a.Choices) != 1 {
+		t.Fatalf("%s: %v", w.Body, err)
+	}
+	c := a.Choices[0]
+	if c.Text != "rename: assign a new name to" || strings.Join(c.Logprobs.Tokens, "") != c.Text || a.Usage.Completion != 0 {
+		t.Errorf("%s", w.Body)
+	}
+	for i, l := range c.Logprobs.TokenLogprobs {
+		if l >= 0 || !strings.HasPrefix(c.Text[c.Logprobs.TextOffset[i]:], c.Logprobs.Tokens[i]) {
+			t.Errorf("token %d: %g at %d of %q", i, l, c.Logprobs.TextOffset[i], c.Text)
+		}
+	}
+	for _, body := range []string{
+		`{"prompt": "a", "max_tokens": 0}`, `{"prompt": "a", "echo": true, "max_tokens": -1}`, `{"prompt": "a", "logprobs": 9}`,
+		`{"prompt": "a", "logprobs": 1, "stream": true}`,
+	} {
+		if w := post(t, "/v1/completions", body); w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d", body, w.Code)
+		}
+	}
+	if w := post(t, "/v1/chat/completions", `{"messages": [{"role": "user", "content": "a"}], "echo": true}`); w.Code != http.StatusBadRequest {
+		t.Errorf("chat echoes: %d", w.Code)
+	}
+}
