@@ -12,13 +12,13 @@ import (
 const tailQuantile = 0.99
 
 // limitsOf lists, by arm, the edges at which a latency is counted, ascending, and the one beyond which a unit has its event.
-// "No worse" is only asked at the declared quantile.
+// "No worse" and "better" are only asked at the declared quantile.
 func limitsOf(m *release.Metric, thresholds []release.Threshold) (limits [2][]limit, tail [2]uint32) {
 	for i, t := range thresholds {
-		limits[0] = append(limits[0], limit{t.X, i, -1})
-		limits[1] = append(limits[1], limit{t.Tolerate, i, -1})
+		limits[0] = append(limits[0], limit{t.X, i, -1, false})
+		limits[1] = append(limits[1], limit{t.Tolerate, i, -1, false})
 		if t.Quantile == declared(m) {
-			limits[1] = append(limits[1], limit{t.Margin, -1, i})
+			limits[1] = append(limits[1], limit{t.Margin, -1, i, false}, limit{t.X, -1, -1, true})
 		}
 		if t.Quantile >= tailQuantile && tail[0] == 0 {
 			tail = [2]uint32{t.X, t.Tolerate}
@@ -137,9 +137,12 @@ func (f *flow) latencies(s *sampled, dt float64) {
 			if n := s.c.counts(f.cells[a][i], dt, above); i == 0 || n == 0 && i == len(f.cells[a])-1 {
 				continue
 			}
-			if l := f.limit[a][i-1]; l.over >= 0 {
+			switch l := f.limit[a][i-1]; {
+			case l.live:
+				addRow(v.OverLive, above)
+			case l.over >= 0:
 				addRow(v.Over[l.over], above)
-			} else {
+			default:
 				addRow(v.OverMargin[l.margin], above)
 			}
 		}

@@ -118,7 +118,7 @@ func read(m *release.Model, v *tally.View) figures {
 					f[name+fmt.Sprint("over ", k)] = sum(r)
 				}
 				if a == 1 && len(mv.OverMargin) > 3 {
-					f[name+"over margin"] = sum(mv.OverMargin[3])
+					f[name+"over margin"], f[name+"over live's"] = sum(mv.OverMargin[3]), sum(mv.OverLive)
 				}
 				for k, r := range mv.Category {
 					if k < 3 {
@@ -141,6 +141,7 @@ func read(m *release.Model, v *tally.View) figures {
 				for k, r := range mv.Over {
 					f[name+fmt.Sprint("over ", k)] = sum(r)
 				}
+				f[name+"over live's"] = sum(mv.OverLive)
 			}
 		}
 	}

@@ -37,6 +37,7 @@ type limit struct {
 	edge   uint32
 	over   int // -1: none
 	margin int
+	live   bool // live's own threshold, at which "better" is asked
 }
 
 // unitFlow is what R1 and R3 count of each unit.
@@ -90,6 +91,9 @@ func (f *flow) freeze(s *sampled, st *stratum) {
 				}
 				if l.margin >= 0 {
 					f.v[a].OverMargin[l.margin] = s.mem.bins()
+				}
+				if l.live {
+					f.v[a].OverLive = s.mem.bins()
 				}
 			}
 		}

@@ -299,7 +299,7 @@ func (f *pairFlow) mark(s *sampled, st *stratum) {
 	}
 }
 
-// freeze takes over the thresholds; "no worse" is only asked at the declared quantile.
+// freeze takes over the thresholds; "no worse" and "better" are only asked at the declared quantile.
 func (p *pairMetric) freeze(s *sampled, thresholds []release.Threshold) {
 	p.v.Over, p.v.OverMargin = make([][]float64, len(thresholds)), make([][]float64, len(thresholds))
 	p.edges, p.tails = p.edges[:0], false
@@ -308,8 +308,8 @@ func (p *pairMetric) freeze(s *sampled, thresholds []release.Threshold) {
 		p.v.Over[i] = s.mem.bins()
 		p.edges = append(p.edges, pairEdge{x: x, y: y, row: p.v.Over[i]})
 		if t.Quantile == declared(p.law.metric) {
-			p.v.OverMargin[i] = s.mem.bins()
-			p.edges = append(p.edges, pairEdge{x: x, y: p.law.standard(1, t.Margin), row: p.v.OverMargin[i]})
+			p.v.OverMargin[i], p.v.OverLive = s.mem.bins(), s.mem.bins()
+			p.edges = append(p.edges, pairEdge{x: x, y: p.law.standard(1, t.Margin), row: p.v.OverMargin[i]}, pairEdge{x: x, y: p.law.standard(1, t.X), row: p.v.OverLive})
 		}
 		if t.Quantile >= tailQuantile && !p.tails {
 			p.limits, p.tails = [2]float64{x, y}, true
