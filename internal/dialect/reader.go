@@ -74,6 +74,20 @@ type Reader struct {
 	scratch []byte
 }
 
+// maxIdle is the most memory that a buffer of a reader keeps while it is not used.
+const maxIdle = 64 << 10
+
+// Trim lets go of large buffers, so that a reader that is kept for use again does not hold what one large
+// answer needed. What was lent is gone.
+func (r *Reader) Trim() {
+	for _, b := range [...]*[]byte{&r.held, &r.out, &r.words, &r.doc, &r.scratch, &r.sse.rest, &r.sse.data, &r.arr.rest} {
+		if cap(*b) > maxIdle {
+			*b = nil
+		}
+	}
+	r.sse.lent = nil
+}
+
 // mode is the form of an answer.
 type mode uint8
 

@@ -446,6 +446,11 @@ func TestTextIsBounded(t *testing.T) {
 	if Inside([]byte("```json\n{\"a\":1}\n```\n")) == nil || string(Inside([]byte(" {\"a\":1} "))) != `{"a":1}` || Inside([]byte("yes")) != nil {
 		t.Error("JSON inside of a text is not found")
 	}
+	big := []byte("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" + strings.Repeat("z", 200_000) + "\"}}]}\n\n")
+	read(&r, calls["openai-chat"], sseType, big, 1000, all)
+	if r.Trim(); cap(r.words) > maxIdle || cap(r.sse.rest) > maxIdle {
+		t.Errorf("after a large answer an idle reader holds %d and %d bytes", cap(r.words), cap(r.sse.rest))
+	}
 	// A compressed answer is not looked into.
 	r.Begin(calls["openai-chat"], 200, sseType, "gzip", o)
 	if relay, s := r.Chunk([]byte("data: x\n\n"), 1); string(relay) != "data: x\n\n" || s != SeenNothing || r.Streams() {

@@ -84,6 +84,7 @@ func (x *exchange) observer(v *version) observer {
 // forget gives the reader back; what it lent is gone.
 func (x *exchange) forget() {
 	if x.reading != nil {
+		x.reading.reader.Trim()
 		readers.Put(x.reading.reader)
 		x.reading = nil
 	}
@@ -94,7 +95,7 @@ func (r *reading) sending(out *outgoing) {
 	m := r.x.m
 	r.call = dialect.Read(m.Dialect, r.x.r.URL.Path, r.x.r.Header.Get("Content-Type"), out.body)
 	if m.Dialect.Language() && r.call.Op.Generates() {
-		out.header["Accept-Encoding"] = []string{"identity"} // it is read along
+		out.header["Accept-Encoding"] = identityValue // it is read along
 	}
 	r.asked = m.signals.tokens && r.call.Asks() && !r.v.tongue.mute.Load()
 	edits, ok := r.call.Edits(out.body, r.v.tongue.model, r.asked)
@@ -131,7 +132,7 @@ func (r *reading) answered(resp *http.Response) (again bool) {
 	s := &r.x.m.signals
 	r.header = resp.Header
 	r.reader.Begin(r.call, resp.StatusCode, resp.Header.Get("Content-Type"), resp.Header.Get("Content-Encoding"), dialect.Options{
-		Text: s.text || s.document, Document: s.document, Limit: r.x.g.opts.Limits.Keep,
+		Text: s.text || s.document || r.x.drawn, Document: s.document, Limit: r.x.g.opts.Limits.Keep,
 		Strip: r.asked && resp.StatusCode == http.StatusOK,
 	})
 	return false
@@ -190,10 +191,13 @@ func (r *reading) ended(err error, _ http.Header) (tail []byte, truncated bool) 
 	r.whole = err == nil && !truncated
 	if r.whole {
 		if r.x.m.signals.answerJSON {
-			r.reader.Whole(r.x.kept.bytes())
+			r.reader.Whole(r.x.document())
 		}
 		if fault := r.reader.Measures().Fault; fault != release.FaultNone && r.x.e.Fault == release.FaultNone {
 			r.x.e.Fault = fault
+			if fault == release.FaultUpstream {
+				r.x.class = classBroken
+			}
 		}
 		return rest, false
 	}
