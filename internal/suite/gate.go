@@ -236,10 +236,12 @@ func (g *gate) limits(slice string, obs []observation) Result {
 	var asked []string
 	pass, fail := true, false
 	if x := g.AtLeast; x != nil {
+		r.Numbers["atLeast"] = *x
 		asked = append(asked, fmt.Sprintf("at least %g", *x))
 		pass, fail = pass && m.lo >= *x, fail || m.hi < *x
 	}
 	if x := g.AtMost; x != nil {
+		r.Numbers["atMost"] = *x
 		asked = append(asked, fmt.Sprintf("at most %g", *x))
 		pass, fail = pass && m.hi <= *x, fail || m.lo > *x
 	}
@@ -304,7 +306,7 @@ func (g *gate) parity(obs []observation) Result {
 			words = fmt.Sprintf("%s %s %.3f, %s %.3f", g.Metric, p[0].name, a.est, p[1].name, b.est)
 		}
 	}
-	r.Numbers["difference"], r.Numbers["lower"], r.Numbers["upper"] = worst.est, worst.lo, worst.hi
+	r.Numbers["difference"], r.Numbers["lower"], r.Numbers["upper"], r.Numbers["allowed"] = worst.est, worst.lo, worst.hi, limit
 	text := fmt.Sprintf("%s: differ by %s points (at %s between %s and %s); at most %g allowed", words,
 		points(worst.est), percent(1-alpha), points(worst.lo), points(worst.hi), g.Parity.Value)
 	switch {
@@ -372,6 +374,10 @@ func (g *gate) compare(obs []observation, haveLive bool) Result {
 		better = interval{-c.est, -c.hi, -c.lo}
 	}
 	r.Numbers["difference"], r.Numbers["lower"], r.Numbers["upper"], r.Numbers["rows"] = c.est, c.lo, c.hi, float64(c.rows)
+	r.Numbers["allowed"] = -margin
+	if g.Metric == LogLoss {
+		r.Numbers["allowed"] = margin
+	}
 	if c.binomial {
 		r.Numbers["onlyCandidateRight"], r.Numbers["onlyLiveRight"], r.Numbers["pMcNemar"] = c.b, c.c, c.p
 	}
@@ -398,6 +404,7 @@ func (g *gate) compareRatio(r Result, c comparison) Result {
 	limit := g.NoWorseThanLive.Value
 	est, lo, hi := math.Exp(c.est), math.Exp(c.lo), math.Exp(c.hi)
 	r.Numbers["ratio"], r.Numbers["lower"], r.Numbers["upper"], r.Numbers["rows"] = est, lo, hi, float64(c.rows)
+	r.Numbers["allowed"] = limit
 	r.Message = fmt.Sprintf("%s is %.3g times live's (at %s between %.3g and %.3g) on the same %s; at most %.3g times allowed", g.Metric,
 		est, percent(1-g.alpha), lo, hi, rowsText(c.rows), limit)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -108,18 +109,56 @@ func TestReportHTML(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := b.String()
-	for _, banned := range []string{"<script", "src=", "href=", "http-equiv=\"refresh", "@import", "url("} {
+	for _, banned := range []string{"<script", "src=", `href="h`, `href="/`, "http-equiv=\"refresh", "@import", "url("} {
 		if strings.Contains(page, banned) {
 			t.Errorf("the page has %q", banned)
 		}
 	}
-	for _, words := range []string{"&lt;script&gt;", "not passed", "40 rows can&#39;t tell", "rows = 3", "optional"} {
+	for _, words := range []string{"&lt;script&gt;", "not passed", "40 rows can&#39;t tell", "<dt>rows</dt><dd>3</dd>", "optional"} {
 		if !strings.Contains(page, words) {
 			t.Errorf("the page lacks %q", words)
 		}
 	}
-	if strings.Count(page, "<tr>") != 8 { // a head per family and a row per result
-		t.Errorf("%d rows", strings.Count(page, "<tr>"))
+	if n := strings.Count(page, `class="case"`); n != 5 {
+		t.Errorf("%d results, want 5", n)
+	}
+}
+
+// TestPictures: an interval is drawn with its limit, all inside the picture and in their order.
+func TestPictures(t *testing.T) {
+	for _, c := range []struct {
+		numbers map[string]float64
+		limit   string // how it lies to the interval; "" for no picture
+	}{
+		{map[string]float64{"lower": 0.7, "upper": 0.9, "estimate": 0.8, "atLeast": 0.5}, "left"},
+		{map[string]float64{"lower": -0.2, "upper": -0.1, "difference": -0.15, "allowed": -0.05}, "right"},
+		{map[string]float64{"lower": 0.7, "upper": 0.9, "estimate": 0.8, "atMost": 0.8}, "inside"},
+		{map[string]float64{"lower": 0.7, "upper": 0.7}, ""},
+		{map[string]float64{"requests": 3}, ""},
+	} {
+		p := drawn(&Result{Numbers: c.numbers})
+		if (p != nil) != (c.limit != "") {
+			t.Errorf("%v: picture %v", c.numbers, p)
+		}
+		if p == nil {
+			continue
+		}
+		var lo, hi, est, limit float64
+		if _, err := fmt.Sscan(p.Lo, &lo); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Sscan(p.Hi+" "+p.Est+" "+p.Limits[0].At, &hi, &est, &limit); err != nil {
+			t.Fatal(err)
+		}
+		place := "inside"
+		if limit < lo {
+			place = "left"
+		} else if limit > hi {
+			place = "right"
+		}
+		if place != c.limit || !(0 <= min(lo, limit) && lo < est && est < hi && max(hi, limit) <= 100) {
+			t.Errorf("%v: %+v", c.numbers, p)
+		}
 	}
 }
 
