@@ -40,6 +40,7 @@ type RouteSpec struct {
 	WouldBe    []Interval           `json:"wouldBe"` // arms recorded while live serves all (Kind WouldBe)
 	Mirror     release.Share        `json:"mirror"`  // share of units whose requests are copied to arm 1
 	Breaker    BreakerSpec          `json:"breaker,omitzero"`
+	Capture    *release.Capture     `json:"capture,omitempty"` // the present file's, whatever a release has frozen: who stops keeping bodies means now
 }
 
 // ArmSpec is the version behind one arm.

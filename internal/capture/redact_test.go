@@ -61,7 +61,7 @@ func TestClean(t *testing.T) {
 		{"a number", "application/json", `[4111111111111111, -1e5]`, `["[card]", -1e5]`, ""},
 		{"text", "text/plain", "bob@mail.example", "[email]", ""},
 		{"broken", "application/json", `{"x": "bob\u0040mail.example"`, "", "not the JSON that it says it is"},
-		{"too deep", "application/json", strings.Repeat("[", 600) + strings.Repeat("]", 600), "", "longer than the limit"},
+
 		{"long", "application/json", long, "", "longer than the limit"},
 		{"stream", "text/event-stream", "data: bob@\n\ndata: mail.example\n\n", "", "a stream"},
 		{"binary", "image/png", "\x89PNG", "", "neither JSON nor text"},

@@ -34,12 +34,31 @@ type Exchange struct {
 	Keep time.Duration `json:"-"` // how long the model keeps it
 }
 
+// Raw is one exchange before redaction. It never leaves the memory.
+type Raw struct {
+	Exchange // but for Request, Answer and Text
+
+	RequestType, AnswerType string // Content-Type
+	RequestBody, AnswerBody []byte // as much as is in memory; the Writer's from now on
+	RequestSize, AnswerSize int64  // on the wire
+	Words                   string // of a streamed answer, its pieces joined
+	Redact                  *Redactor
+}
+
+func (r *Raw) clean() Exchange {
+	e := r.Exchange
+	e.Request = r.Redact.Clean(r.RequestType, r.RequestBody, r.RequestSize)
+	e.Answer = r.Redact.Clean(r.AnswerType, r.AnswerBody, r.AnswerSize)
+	e.Text = r.Redact.CleanText(r.Words)
+	return e
+}
+
 // Options of a Writer.
 type Options struct {
 	Dir       string        // made if it is missing
 	Recipient age.Recipient // for whom batches are encrypted
 	MaxBytes  int64         // of the folder; default 1 GiB
-	Queue     int           // exchanges that wait to be written; default 256
+	Queue     int           // exchanges that wait to be redacted; default 64
 	Every     time.Duration // a batch is written at the latest after this time; default 10 s
 	Log       *slog.Logger
 }
@@ -47,7 +66,7 @@ type Options struct {
 // Writer keeps exchanges. Keep may be called by any goroutine and never blocks; Run writes.
 type Writer struct {
 	o       Options
-	queue   chan Exchange
+	queue   chan Raw
 	dropped atomic.Uint64
 	kept    atomic.Uint64
 	next    int
@@ -62,18 +81,18 @@ func NewWriter(o Options) *Writer {
 		o.MaxBytes = 1 << 30
 	}
 	if o.Queue <= 0 {
-		o.Queue = 256
+		o.Queue = 64
 	}
 	if o.Every <= 0 {
 		o.Every = 10 * time.Second
 	}
-	return &Writer{o: o, queue: make(chan Exchange, o.Queue)}
+	return &Writer{o: o, queue: make(chan Raw, o.Queue)}
 }
 
-// Keep queues an exchange, or drops and counts it when the queue is full.
-func (w *Writer) Keep(e Exchange) {
+// Keep queues an exchange, or drops and counts it when the queue is full. Redaction happens behind the queue.
+func (w *Writer) Keep(r Raw) {
 	select {
-	case w.queue <- e:
+	case w.queue <- r:
 	default:
 		w.dropped.Add(1)
 	}
@@ -101,16 +120,16 @@ func (w *Writer) Run(ctx context.Context) error {
 	w.sweep(time.Now())
 	for {
 		select {
-		case e := <-w.queue:
-			w.add(waiting, e)
+		case r := <-w.queue:
+			w.add(waiting, r.clean())
 		case now := <-ticker.C:
 			w.flush(waiting, now)
 			w.sweep(now)
 		case <-ctx.Done():
 			for {
 				select {
-				case e := <-w.queue:
-					w.add(waiting, e)
+				case r := <-w.queue:
+					w.add(waiting, r.clean())
 				default:
 					w.flush(waiting, time.Now())
 					return nil

@@ -42,10 +42,12 @@ func drain(t *testing.T, w *Writer) {
 	}
 }
 
-func exchange(model, text string) Exchange {
-	return Exchange{
-		Time: time.Now().UTC().Round(0), Model: model, Arm: "candidate", Version: "v2", Status: 200, Keep: time.Hour,
-		Answer: Body{Type: "text/plain", Size: int64(len(text)), Text: text},
+func exchange(model, text string) Raw {
+	return Raw{
+		Exchange:   Exchange{Time: time.Now().UTC().Round(0), Model: model, Arm: "candidate", Version: "v2", Status: 200, Keep: time.Hour},
+		AnswerType: "text/plain", AnswerBody: []byte(text), AnswerSize: int64(len(text)),
+		RequestType: "application/json", RequestBody: []byte(`{"unit":"u-1"}`), RequestSize: 14,
+		Redact: NewRedactor([]string{"unit"}, 4096),
 	}
 }
 
@@ -64,6 +66,9 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		got = append(got, e.Answer.Text)
+		if e.Request.Text != `{"unit":"[removed]"}` {
+			t.Errorf("the request reads %s", e.Request.Text)
+		}
 	}
 	if strings.Join(got, "|") != "first|"+secret {
 		t.Errorf("read %q", got)

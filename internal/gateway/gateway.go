@@ -95,6 +95,10 @@ type Options struct {
 	// Trips is told when a local breaker opens or closes; it must not block. May be nil.
 	Trips func(Trip)
 
+	// Tracer follows all requests, Captures takes the sample of bodies that Model files ask for; nil: nobody.
+	Tracer   Tracer
+	Captures Captures
+
 	Limits Limits
 	// APIKeys are the SHA-256 of the keys of which clients must send one; empty: none is asked for.
 	APIKeys [][sha256.Size]byte

@@ -2,8 +2,12 @@ package gateway
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice.dev/sluice/internal/dialect"
+	"sluice.dev/sluice/internal/release"
 )
 
 // maxLabelled is how many models have series of their own; further ones share the label "other".
@@ -29,6 +33,9 @@ const (
 	nameInFlight   = "sluice_gateway_in_flight"
 	nameBreaker    = "sluice_gateway_breaker_open"
 	nameHeld       = "sluice_gateway_body_bytes"
+	nameFirstToken = "sluice_gateway_first_token_seconds"
+	nameTokens     = "sluice_gateway_tokens_total"
+	nameCost       = "sluice_gateway_cost_total"
 )
 
 // latencyBuckets reach from a small scorer's millisecond to a language model's minute.
@@ -81,6 +88,9 @@ type metrics struct {
 	feedback   *prometheus.CounterVec
 	accepted   prometheus.Counter
 	panics     prometheus.Counter
+	firstToken *prometheus.HistogramVec
+	tokens     *prometheus.CounterVec
+	cost       *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -88,7 +98,11 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	histogram := func(name, help string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, []string{"model", "arm"})
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: latencyBuckets,
+			// A scraper that asks for native histograms gets buckets of 10 %.
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"model", "arm"})
 	}
 	m := &metrics{
 		requests:   counter(nameRequests, "Requests by the arm that answered and how they ended.", "model", "arm", "class"),
@@ -99,6 +113,9 @@ func newMetrics() *metrics {
 		diverted:   counter(nameDiverted, "Requests of a candidate's units that live answered.", "model", "reason"),
 		mirror:     counter(nameMirror, "Mirrored requests: sent to the candidate, or dropped for want of room.", "model", "result"),
 		hedged:     counter(nameHedged, "Requests sent once more because no answer had begun: sent, and won by the second.", "model", "result"),
+		firstToken: histogram(nameFirstToken, "Of streams of language models: from the request read to the first content."),
+		tokens:     counter(nameTokens, "Tokens by kind, as the upstream counts them: input (cached ones too), cached, output, reasoning.", "model", "arm", "kind"),
+		cost:       counter(nameCost, "What answers cost by the prices of the Model file.", "model", "arm"),
 		feedback:   counter(nameFeedback, "Items of feedback: accepted, or refused and why.", "result"),
 		panics:     prometheus.NewCounter(prometheus.CounterOpts{Name: namePanics, Help: "Requests on which the gateway itself failed."}),
 	}
@@ -113,7 +130,7 @@ func newMetrics() *metrics {
 func (m *metrics) register(r prometheus.Registerer, g *Gateway) error {
 	for _, c := range []prometheus.Collector{
 		m.requests, m.duration, m.firstByte, m.problems, m.unassigned,
-		m.diverted, m.mirror, m.hedged, m.feedback, m.panics, &stateCollector{g},
+		m.diverted, m.mirror, m.hedged, m.feedback, m.panics, m.firstToken, m.tokens, m.cost, &stateCollector{g},
 	} {
 		if err := r.Register(c); err != nil {
 			return err
@@ -127,6 +144,7 @@ type armMetrics struct {
 	classes   [classes_]prometheus.Counter
 	duration  prometheus.Observer
 	firstByte prometheus.Observer
+	speech    *speechMetrics
 }
 
 func (m *metrics) arm(model string, arm int) armMetrics {
@@ -139,6 +157,41 @@ func (m *metrics) arm(model string, arm int) armMetrics {
 		out.classes[c] = m.requests.WithLabelValues(model, a, name)
 	}
 	return out
+}
+
+// speechMetrics are the series of an arm of a language model; nil for other models.
+type speechMetrics struct {
+	firstToken                       prometheus.Observer
+	input, cached, output, reasoning prometheus.Counter
+	cost                             prometheus.Counter
+}
+
+func (m *metrics) speech(model string, arm int) *speechMetrics {
+	a := armName(arm)
+	of := func(kind string) prometheus.Counter { return m.tokens.WithLabelValues(model, a, kind) }
+	return &speechMetrics{
+		firstToken: m.firstToken.WithLabelValues(model, a), cost: m.cost.WithLabelValues(model, a),
+		input: of("input"), cached: of("cached"), output: of("output"), reasoning: of("reasoning"),
+	}
+}
+
+// count adds what an answer told of itself.
+func (s *speechMetrics) count(m *dialect.Measures, p release.Price, waited time.Duration) {
+	if m.Content >= 0 {
+		s.firstToken.Observe(max(m.Content-waited, 0).Seconds())
+	}
+	t := m.Tokens
+	if t.HasInput {
+		s.input.Add(float64(t.Input))
+		s.cached.Add(float64(t.CacheRead))
+	}
+	if t.HasOutput {
+		s.output.Add(float64(t.Output))
+		s.reasoning.Add(float64(t.Reasoning))
+	}
+	if cost, ok := t.Cost(p); ok {
+		s.cost.Add(cost)
+	}
 }
 
 // modelMetrics are one model's series.

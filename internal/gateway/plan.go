@@ -157,6 +157,9 @@ func (g *Gateway) arm(m *model, i int, before *model) *arm {
 			headers: make(http.Header, len(up.Headers)), gate: new(gate),
 		},
 	}
+	if m.Dialect.Language() {
+		a.metrics.speech = g.metrics.speech(m.name, i)
+	}
 	if up.URL != nil {
 		a.version.host = up.URL.Host
 		if g.opts.Upstream == nil && (up.Protocol == release.ProtocolAuto || up.Protocol == release.ProtocolH1) {

@@ -188,6 +188,9 @@ func (x *exchange) prepare(s *sending, v *version) {
 	upstreamURL(&s.url, v.url, x.r.URL)
 	clear(x.head)
 	x.g.policy(x.own).outgoing(x.head, &x.values, x.r, v, x.hop, x.m.signals.answerJSON)
+	if x.span != nil {
+		x.span.Inject(x.head)
+	}
 	s.out = outgoing{version: v, url: &s.url, body: x.body.bytes(), header: x.head}
 }
 
@@ -328,8 +331,11 @@ func (x *exchange) relay(try *outcome) (cut bool) {
 	if len(announced) > 0 && x.r.ProtoMajor == 1 {
 		delete(h, "Content-Length") // HTTP/1.1 has trailers behind chunks only
 	}
-	if x.m.signals.answerJSON && !stream {
-		x.kept.start(x.g.opts.Limits.Keep)
+	if limit := x.keepLimit(); limit > 0 && !stream {
+		x.kept.start(limit)
+	}
+	if x.drawn {
+		x.answerType = resp.Header.Get("Content-Type")
 	}
 	x.w.WriteHeader(resp.StatusCode)
 	upErr, downErr := x.pump(try, stream || resp.ContentLength < 0)
@@ -344,7 +350,7 @@ func (x *exchange) relay(try *outcome) (cut bool) {
 			x.grpcEnded(resp)
 		}
 		if resp.StatusCode < 400 && x.divert != divertedFailover { // live's answer says nothing of the candidate's
-			x.m.signals.fromAnswer(&x.e, resp.Header, x.kept.bytes(), x.g.opts.Sink)
+			x.m.signals.fromAnswer(&x.e, resp.Header, x.document(), x.g.opts.Sink)
 		}
 		return false
 	}
@@ -513,16 +519,22 @@ func (x *exchange) record() {
 	if x.divert != divertedNot {
 		x.m.metrics.diverted[x.divert].Inc()
 	}
-	if !x.count {
-		return
+	if r := x.reading; r != nil && a.speech != nil && r.header != nil {
+		told := r.reader.Measures()
+		a.speech.count(&told, r.v.tongue.price, x.waited)
 	}
 	e := &x.e
+	e.ReqLen = add32(0, len(x.body.bytes())+x.sent.size())
+	if !x.count {
+		x.tell(false, classNames[x.class])
+		return
+	}
 	// The wait for a connection is the gateway's: a candidate begins without any while live has all.
 	e.Latency = micros(x.done.Sub(x.start) - x.waited)
 	e.TTFB = min(micros(time.Duration(first)*time.Microsecond-x.waited), e.Latency)
-	e.ReqLen = add32(0, len(x.body.bytes())+x.sent.size())
 	x.measure()
 	x.g.opts.Sink.Record(e)
+	x.tell(false, classNames[x.class])
 }
 
 func classOf(o *outcome) class {

@@ -45,6 +45,10 @@ type exchange struct {
 	kept   keeper
 	token  [release.TokenLen]byte
 
+	span       Span   // nil: nobody follows
+	drawn      bool   // for the sample of bodies
+	answerType string // Content-Type of the answer, if drawn
+
 	recorded bool
 	sending  sending  // the present try
 	reading  *reading // of the present try; nil: nobody reads along
@@ -83,6 +87,7 @@ func (g *Gateway) serve(x *exchange, r *http.Request) {
 	if !x.route() || !x.read() {
 		return
 	}
+	x.follow()
 	x.assign()
 	cut := x.answer()
 	if cut {
@@ -247,6 +252,7 @@ func (x *exchange) assign() {
 	m, e := x.m, &x.e
 	unit, state := findUnit(m.unit, x.r, x.body.bytes())
 	e.ID = x.g.opts.Nonce()
+	x.drawn = x.draw()
 	switch state {
 	case unitMissing:
 		m.metrics.missing.Inc()

@@ -87,6 +87,8 @@ func (x *exchange) mirror() bool {
 		g: x.g, w: &answer{grpc: x.w.grpc}, r: x.r.WithContext(x.g.copies.alive), p: x.p, m: x.m, hop: x.hop, own: x.own,
 		body: x.body, start: x.start, served: candidate, e: x.e, head: make(http.Header, len(x.r.Header)+6),
 	}
+	c.follow()
+	c.drawn = c.draw()
 	s := &c.sending
 	c.prepare(s, v)
 	s.out.header[HeaderShadow] = []string{"true"}
@@ -125,8 +127,11 @@ func (x *exchange) mirrored(v *version) {
 	if try.obs != nil {
 		_ = try.obs.answered(resp) // a copy is sent once
 	}
-	if x.m.signals.answerJSON && !eventStream(resp.Header) {
-		x.kept.start(x.g.opts.Limits.Keep)
+	if limit := x.keepLimit(); limit > 0 && !eventStream(resp.Header) {
+		x.kept.start(limit)
+	}
+	if x.drawn {
+		x.answerType = resp.Header.Get("Content-Type")
 	}
 	err = x.discard(&try)
 	if try.obs != nil {
@@ -141,7 +146,7 @@ func (x *exchange) mirrored(v *version) {
 		x.grpcEnded(resp)
 	}
 	if resp.StatusCode < 400 {
-		x.m.signals.fromAnswer(e, resp.Header, x.kept.bytes(), x.g.opts.Sink)
+		x.m.signals.fromAnswer(e, resp.Header, x.document(), x.g.opts.Sink)
 	}
 }
 
@@ -189,6 +194,7 @@ func (x *exchange) recordCopy() {
 	e.ReqLen = add32(0, len(x.body.bytes()))
 	x.measure()
 	x.g.opts.Sink.Record(e)
+	x.tell(true, x.className())
 }
 
 // caught keeps a panic in a copy from ending the process.

@@ -103,14 +103,16 @@ func (r *Records) projectModel(ctx context.Context, m modelRecord) (assign.Route
 	if n == 0 && m.Last != 0 && m.Spec.Spec.Plan.KeepHoldback {
 		n = m.Last // its hold-back stays until another release starts
 	}
-	if n == 0 {
-		return outsideRoute(m), nil
+	route := outsideRoute(m)
+	if n != 0 {
+		rel, err := r.loadState(ctx, m.Spec.Metadata.Name, n)
+		if err != nil {
+			return assign.RouteSpec{}, err
+		}
+		route = rel.State.Routing()
 	}
-	rel, err := r.loadState(ctx, m.Spec.Metadata.Name, n)
-	if err != nil {
-		return assign.RouteSpec{}, err
-	}
-	return rel.State.Routing(), nil
+	route.Capture = m.Spec.Spec.Capture
+	return route, nil
 }
 
 // outsideRoute serves everybody by the live version while no release runs.

@@ -25,16 +25,14 @@ func (c *Capture) normalise() *Capture {
 	return &out
 }
 
-// RedactPaths returns the JSON paths of the values to take out: those that the file names, and those of its units.
-// They are in the form of package capture: names and indices joined by dots, # for all elements.
-func (s *Spec) RedactPaths() []string {
+// Paths returns the JSON paths of the values to take out: those that the file names, and those of its units. They are
+// in the form of package capture: names and indices joined by dots, # for all elements.
+func (c *Capture) Paths(u UnitSpec) []string {
 	var paths []string
-	if s.Capture != nil {
-		for _, r := range s.Capture.Redact {
-			paths = append(paths, redactPath(r))
-		}
+	for _, r := range c.Redact {
+		paths = append(paths, redactPath(r))
 	}
-	for _, sel := range s.Unit.From {
+	for _, sel := range u.From {
 		if spec, err := sel.Parse(); err == nil && spec.Kind == SelectJSON {
 			paths = append(paths, spec.Name)
 		}

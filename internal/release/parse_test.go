@@ -148,7 +148,7 @@ func TestRedactPaths(t *testing.T) {
 		t.Fatal(faults)
 	}
 	m = m.Normalise()
-	if got := strings.Join(m.Spec.RedactPaths(), " "); got != "messages.#.content applicant.id" {
+	if got := strings.Join(m.Spec.Capture.Paths(m.Spec.Unit), " "); got != "messages.#.content applicant.id" {
 		t.Errorf("paths %q: want those of the file and those of the unit", got)
 	}
 	if c := m.Spec.Capture; c.Keep.Std() != DefaultCaptureKeep || c.MaxBody != DefaultCaptureBody {
