@@ -35,6 +35,8 @@ func TestMeasures(t *testing.T) {
 		{"openai", `{name: m, source: "finish:length", direction: lower, margin: 1pp, role: guardrail}`, "", ""},
 		{"openai", `{name: m, source: "text:decision", kind: category, margin: 0.05bits, role: guardrail}`, "", ""},
 		{"openai", `{name: m, source: "agree(text, feedback:next)", window: 5m, direction: higher, margin: 1pp, role: objective}`, "", ""},
+		{"openai", `{name: m, source: error, margin: 1pp, role: guardrail}, {name: like, source: similarity, role: watch}`, "", ""},
+		{"openai", `{name: m, source: similarity, margin: 20%, role: guardrail}`, "", "write watch"},
 		{"json", `{name: m, source: truncated, margin: 1pp, role: guardrail}`, "", ""},
 		{"oip", `{name: m, source: cancelled, margin: 1pp, role: guardrail}`, "", ""},
 

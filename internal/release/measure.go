@@ -15,6 +15,7 @@ const (
 	MeasureTotal      = "tokens:total"     // input and output
 	MeasureCost       = "cost"             // by the version's price
 	MeasureLength     = "length"           // characters of the text
+	MeasureSimilarity = "similarity"       // 0 to 1: of a mirrored answer's text to the user's; that of the user's to itself is 1
 	MeasureFinish     = "finish"           // why it ended, in the provider's words
 	MeasureTruncated  = "truncated"        // 1: the upstream ended early
 	MeasureCancelled  = "cancelled"        // 1: the client ended it
@@ -25,7 +26,7 @@ const (
 
 var measures = []string{
 	MeasureTTFT, MeasureTTFTAnswer, MeasureTPOT, MeasureInput, MeasureOutput, MeasureCached, MeasureReasoning, MeasureTotal,
-	MeasureCost, MeasureLength, MeasureFinish, MeasureTruncated, MeasureCancelled, MeasureFellBack,
+	MeasureCost, MeasureLength, MeasureSimilarity, MeasureFinish, MeasureTruncated, MeasureCancelled, MeasureFellBack,
 }
 
 // parseMeasure returns the canonical name of a measure.
@@ -47,7 +48,7 @@ func kindsOfMeasure(name string) []MetricKind {
 	switch name {
 	case MeasureTTFT, MeasureTTFTAnswer, MeasureTPOT:
 		return []MetricKind{MetricLatency}
-	case MeasureInput, MeasureOutput, MeasureCached, MeasureReasoning, MeasureTotal, MeasureCost, MeasureLength:
+	case MeasureInput, MeasureOutput, MeasureCached, MeasureReasoning, MeasureTotal, MeasureCost, MeasureLength, MeasureSimilarity:
 		return []MetricKind{MetricMean}
 	case MeasureFinish:
 		return []MetricKind{MetricCategory}

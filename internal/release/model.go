@@ -174,7 +174,7 @@ type FeedbackSpec struct {
 // Metric is one thing that is measured per exposure or feedback, and what may be lost of it.
 type Metric struct {
 	Name      string     `json:"name"`                // of letters, digits, "-" and "_"
-	Source    Source     `json:"source"`              // error, timeout, status:CODE, latency, ttfb, ttft, tpot, tokens:KIND, cost, finish, finish:REASON, length, text, text:PATH, json:PATH, header:NAME, truncated, cancelled, fellBack, feedback:NAME or agree(json:PATH, feedback:NAME)
+	Source    Source     `json:"source"`              // error, timeout, status:CODE, latency, ttfb, ttft, tpot, tokens:KIND, cost, finish, finish:REASON, length, similarity, text, text:PATH, json:PATH, header:NAME, truncated, cancelled, fellBack, feedback:NAME or agree(json:PATH, feedback:NAME)
 	Kind      MetricKind `json:"kind,omitempty"`      // default: from the source
 	Direction Direction  `json:"direction,omitempty"` // default: lower for errors, latency, cost; required otherwise, none for categories
 	Margin    Margin     `json:"margin,omitzero"`     // what may be lost at most; required unless role is watch; default for latency 1.25x

@@ -161,6 +161,9 @@ func (m *Metric) normalise(window Duration) {
 	if m.Direction == "" && lowerIsBetter(spec) {
 		m.Direction = Lower
 	}
+	if m.Direction == "" && spec.Kind == SourceMeasure && spec.Selector.Name == MeasureSimilarity {
+		m.Direction = Higher
+	}
 	if m.Role != Watch {
 		setDefault(&m.Weight, 1)
 	}

@@ -31,7 +31,7 @@ var texts = map[reflect.Type]struct {
 	reflect.TypeFor[Margin]():   {`^\s*[0-9.]+\s*(pp|x|%|bits?)?\s*$`, []any{"0.5pp", "1.25x", "5%", "0.05bits"}},
 	reflect.TypeFor[Selector](): {`^\s*((header|json|cookie|query)\s*:\s*\S|conversation\s*$|apiKey\s*$)`, []any{"header:X-User-Id", "json:applicant.id", "cookie:uid", "conversation"}},
 	reflect.TypeFor[Source](): {
-		`^\s*(error|timeout|latency|ttfb|status\s*:\s*[1-5][0-9][0-9]|ttft(\s*:\s*answer)?|tpot|cost|length|truncated|cancelled|fellBack` +
+		`^\s*(error|timeout|latency|ttfb|status\s*:\s*[1-5][0-9][0-9]|ttft(\s*:\s*answer)?|tpot|cost|length|similarity|truncated|cancelled|fellBack` +
 			`|tokens\s*:\s*(input|output|cached|reasoning|total)|(finish|text)(\s*:\s*\S.*)?|(json|header|feedback)\s*:\s*\S.*|agree\s*\(.+,\s*feedback:.+\))\s*$`,
 		[]any{"error", "latency", "ttft", "tokens:output", "json:decision", "feedback:thumbs", "agree(json:decision, feedback:outcome)"},
 	},

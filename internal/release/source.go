@@ -21,6 +21,7 @@ type Selector string
 //	tokens:input          tokens of the prompt; also tokens:output, :cached, :reasoning and :total
 //	cost                  by the version's prices
 //	length                characters of the answer's text
+//	similarity            how alike the texts of a mirrored pair are, 0 to 1; to watch, in shadow
 //	finish, finish:length why the answer ended, in the provider's words; whether it ended for this reason
 //	truncated, cancelled  the upstream ended the answer early; the client did
 //	fellBack              the candidate failed and live answered
@@ -100,7 +101,7 @@ func (s SourceSpec) String() string {
 }
 
 var sourceForms = []string{
-	"error", "timeout", "status", "latency", "ttfb", "ttft", "tpot", "tokens", "cost", "length", "finish", "truncated", "cancelled", "fellBack",
+	"error", "timeout", "status", "latency", "ttfb", "ttft", "tpot", "tokens", "cost", "length", "similarity", "finish", "truncated", "cancelled", "fellBack",
 	"text", "json", "header", "feedback", "agree",
 }
 
@@ -130,7 +131,7 @@ func (s Source) Parse() (SourceSpec, error) {
 		}
 		sel, err := Selector(family + ":" + name).Parse()
 		return SourceSpec{Kind: SourceAnswer, Selector: sel}, err
-	case "ttft", "tpot", "tokens", "cost", "length", "finish", "truncated", "cancelled", "fellBack":
+	case "ttft", "tpot", "tokens", "cost", "length", "similarity", "finish", "truncated", "cancelled", "fellBack":
 		if hasName {
 			family += ":" + name
 		}
@@ -143,7 +144,7 @@ func (s Source) Parse() (SourceSpec, error) {
 		return SourceSpec{Kind: SourceFeedback, Feedback: name}, checkFeedbackName(name)
 	}
 	return SourceSpec{}, invalidText("source", text,
-		"error, timeout, status:CODE, latency, ttfb, ttft, tpot, tokens:KIND, cost, length, finish, truncated, cancelled, fellBack, text, json:PATH, header:NAME, "+
+		"error, timeout, status:CODE, latency, ttfb, ttft, tpot, tokens:KIND, cost, length, similarity, finish, truncated, cancelled, fellBack, text, json:PATH, header:NAME, "+
 			"feedback:NAME or agree(json:PATH, feedback:NAME)"+
 			didYouMean(family, sourceForms))
 }

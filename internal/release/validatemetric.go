@@ -60,6 +60,9 @@ func (c *checker) metric(path string, m, raw *Metric) {
 		c.fail(path+".source", "use header:NAME, or dialect: json", "bodies of the dialect raw are not looked into")
 	}
 	c.understood(path+".source", spec)
+	if spec.Kind == SourceMeasure && spec.Selector.Name == MeasureSimilarity && m.Role != Watch {
+		c.fail(path+".role", "write watch", "only a mirrored answer has another one to be like, so no step but shadow could decide by it")
+	}
 	c.kind(path, m, spec)
 	c.direction(path, m)
 	c.margins(path, m)
