@@ -72,6 +72,7 @@ func (r *report) refuse(line int, why reason, detail string) {
 // told is one item of feedback as a client wrote it, checked for form but not for its target.
 type told struct {
 	id, model, unit string
+	key             string // with unit: the application's own name of the outcome, so that a resend counts once
 	metric          string
 	number          float64 // of a number or a bool
 	text            string  // the value as text, see release.Agree
@@ -91,6 +92,7 @@ type itemJSON struct {
 	ID     string          `json:"id"`
 	Model  string          `json:"model"`
 	Unit   json.RawMessage `json:"unit"`
+	Key    string          `json:"key"`
 	Metric string          `json:"metric"`
 	Value  json.RawMessage `json:"value"`
 }
@@ -118,7 +120,13 @@ func decodeItem(line []byte) (told, *itemError) {
 	case j.ID == "" && (j.Model == "" || absent(j.Unit)):
 		return told{}, &itemError{reasonNoTarget, `say "id", or "model" and "unit"`}
 	}
-	t := told{id: j.ID, model: j.Model, metric: j.Metric}
+	switch {
+	case j.Key != "" && j.ID != "":
+		return told{}, &itemError{reasonSyntax, `"key" goes with "unit"; an "id" already counts once`}
+	case len(j.Key) > maxFeedbackName:
+		return told{}, &itemError{reasonTooLong, `"key" is longer than 128 bytes`}
+	}
+	t := told{id: j.ID, model: j.Model, key: j.Key, metric: j.Metric}
 	if j.ID == "" {
 		unit, ok := unitOf(j.Unit)
 		if !ok {

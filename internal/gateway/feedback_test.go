@@ -85,6 +85,29 @@ func TestFeedbackByUnit(t *testing.T) {
 	}
 }
 
+// An outcome told by unit with a key has the same name whenever it is told: the tally counts it once.
+func TestFeedbackByUnitWithKey(t *testing.T) {
+	w := newWorld(t, credit(500_000))
+	const item = `{"model":"credit","unit":%q,"key":%q,"metric":"thumbs","value":1}`
+	var lines []string
+	for _, x := range [][2]string{{"u1", "order 7"}, {"u1", "order 7"}, {"u1", "order 8"}, {"u2", "order 7"}} {
+		lines = append(lines, fmt.Sprintf(item, x[0], x[1]))
+	}
+	if got, rep := w.tell(strings.Join(lines, "\n")); got.status != 200 || rep.Accepted != 4 {
+		t.Fatalf("got %+v", got)
+	}
+	names := map[uint64]int{}
+	for _, f := range w.feedback.items {
+		if f.Feedback.Exposure == 0 || f.Feedback.Exposed != f.Feedback.Time {
+			t.Errorf("stored %+v", f)
+		}
+		names[f.Feedback.Exposure]++
+	}
+	if len(names) != 3 || names[w.feedback.items[0].Feedback.Exposure] != 2 {
+		t.Errorf("names %v", names)
+	}
+}
+
 func TestFeedbackRefused(t *testing.T) {
 	w := newWorld(t, credit(release.Whole))
 	good := w.token()
@@ -113,6 +136,8 @@ func TestFeedbackRefused(t *testing.T) {
 		{"unknown model", `{"model":"images","unit":"u",` + ok + `}`, reasonModel},
 		{"no metric", item(good, `"value":1`), reasonNoMetric},
 		{"long metric", item(good, `"value":1,"metric":"`+strings.Repeat("m", 129)+`"`), reasonTooLong},
+		{"key beside an id", item(good, `"key":"k",`+ok), reasonSyntax},
+		{"long key", `{"model":"credit","unit":"u","key":"` + strings.Repeat("k", 129) + `",` + ok + `}`, reasonTooLong},
 		{"no value", item(good, `"metric":"m"`), reasonNoValue},
 		{"null", item(good, `"metric":"m","value":null`), reasonNoValue},
 		{"NaN", item(good, `"metric":"m","value":NaN`), reasonNotFinite},

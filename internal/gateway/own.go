@@ -272,7 +272,8 @@ func (c *checker) byID(t *told) (release.Feedback, *itemError) {
 	}, nil
 }
 
-// byUnit accounts feedback to the unit's present arm.
+// byUnit accounts feedback to the unit's present arm. With a key, the outcome gets a name that is the same whenever it is
+// told again, by whatever gateway.
 func (c *checker) byUnit(t *told) (release.Feedback, *itemError) {
 	route := c.p.routes.Model(t.model)
 	if route == nil {
@@ -283,8 +284,12 @@ func (c *checker) byUnit(t *told) (release.Feedback, *itemError) {
 		return release.Feedback{}, &itemError{reasonUnit, "the unit is empty"}
 	}
 	a := route.Assign(unit)
+	var name uint64
+	if t.key != "" {
+		name = max(1, c.keys.UnitHash(bytesOf(t.model+"\x00"+string(unit)+"\x00"+t.key)))
+	}
 	return release.Feedback{
-		Unit: c.keys.UnitHash(unit), Exposed: c.now, Time: c.now, Model: route.Key, Release: route.Release,
+		Exposure: name, Unit: c.keys.UnitHash(unit), Exposed: c.now, Time: c.now, Model: route.Key, Release: route.Release,
 		Stratum: route.Stratum, Bin: a.Bin, Epoch: route.Epoch, Arm: a.Counted, Kind: route.Kind,
 	}, nil
 }

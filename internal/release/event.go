@@ -97,7 +97,7 @@ func Partition(bin uint16) int { return int(bin) / (Bins / Partitions) }
 
 // Feedback is an outcome told later.
 type Feedback struct {
-	Exposure uint64 // the exposure's nonce; 0 when told by unit
+	Exposure uint64 // the exposure's nonce; told by unit: a hash of the outcome's key, which makes a resend known, 0 without one
 	Unit     uint64
 	Exposed  int64 // Unix milliseconds of the exposure; equal to Time when told by unit
 	Time     int64 // Unix milliseconds, when it was accepted

@@ -51,7 +51,9 @@ func (t *Tally) outcomeWord(m *metric, v *release.Value) (uint64, bool) {
 	}
 }
 
-// tell keeps an outcome with its exposure until the exposure is one window old.
+// tell keeps an outcome with its exposure until the exposure is one window old. An outcome that is told by unit under a key
+// is kept in the same way from when it was told first: told again within the longest window, it is known. (Without a
+// key it is counted at once and each time: two equal outcomes of one unit can't be told from one that is sent twice.)
 func (t *Tally) tell(m *metric, f *release.Feedback, bin int, v uint64) {
 	if f.Time > f.Exposed+m.window || f.Exposed+m.window <= t.clock {
 		t.counters.LateFeedback++
@@ -67,6 +69,9 @@ func (t *Tally) tell(m *metric, f *release.Feedback, bin int, v uint64) {
 		return
 	}
 	before := *e
+	if f.Exposed == f.Time {
+		e.flags |= byUnit // no exposure is waited for
+	}
 	e.claim(f.Arm)
 	if f.Kind == release.ExposureServe {
 		e.flags |= isServed

@@ -14,6 +14,7 @@ const (
 	isServed                      // counts for segments
 	hadOutcome                    // a request without unit: its outcome was counted
 	isCopySide                    // half pairs: the half that is there is the copy's
+	byUnit                        // the outcome names a unit and a key, no exposure
 	armKnown                      // arm is the unit's; an entry that a copy made doesn't know it yet
 )
 
@@ -301,7 +302,7 @@ func (t *Tally) enter(i uint32) {
 		}
 		if !at.single {
 			at.unit = t.units.find(e.unit)
-			if at.unit < 0 && t.prog.perRequest && under(e.unit, t.units.level) {
+			if at.unit < 0 && e.flags&(hasExposure|byUnit) != byUnit && t.prog.perRequest && under(e.unit, t.units.level) {
 				at.single = true // every unit below the limit that showed up by name is in the set
 			}
 		}
@@ -322,7 +323,7 @@ func (t *Tally) enter(i uint32) {
 func (t *Tally) enterMetric(j int, i uint32, at *place) {
 	m, e, words := &t.prog.metrics[j], &t.held.all[i], t.held.wordsOf(i)
 	told := e.present&word(m.held) != 0
-	if (m.live || m.zero) && e.flags&hasExposure == 0 || !told && !m.zero {
+	if (m.live || m.zero && !(told && e.flags&byUnit != 0)) && e.flags&hasExposure == 0 || !told && !m.zero {
 		return
 	}
 	if told {

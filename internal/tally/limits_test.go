@@ -433,3 +433,41 @@ func TestFoldAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations per batch", n)
 	}
 }
+
+// TestOutcomeToldByUnitTwice: with a key, an outcome that is sent again counts once; without one it can't be told from another.
+func TestOutcomeToldByUnitTwice(t *testing.T) {
+	for _, key := range []uint64{0, 77} {
+		tl := mustNew(t, testConfig(2))
+		seq := uint64(0)
+		tell := func(at int64, key uint64, num float64) {
+			seq++
+			b := release.Batch{Producer: "g", Incarnation: 1, Seq: seq, Dict: testDict, Feedback: []release.Feedback{{
+				Exposure: key, Unit: 9, Exposed: at, Time: at, Model: testKey, Release: testNumber, Stratum: 1, Bin: 2 * partBins, Arm: 1,
+				Name: dictAt("thumb"), Value: release.Value{Kind: release.ValueNumber, Num: num},
+			}}}
+			if err := tl.Fold(seq, &b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tell(1000, key, 1)
+		tell(1400, key, 1) // the answer to the first was lost
+		if key != 0 {
+			tell(1500, key+1, 0) // another outcome of the same unit
+		}
+		tell(9000, 5, 0) // time passes: windows are over
+		m := tl.View().Strata[0].Arms[1].Metrics[6]
+		if n := sumOf(m.N); n != 2 || sumOf(m.Y) != map[uint64]float64{0: 2, 77: 1}[key] {
+			t.Errorf("key %d: %v observations with the sum %v", key, n, sumOf(m.Y))
+		}
+		if again := tl.Counters().Repeated; again != map[uint64]uint64{0: 0, 77: 1}[key] {
+			t.Errorf("key %d: %d are known to be told again", key, again)
+		}
+	}
+}
+
+func sumOf(xs []float64) (s float64) {
+	for _, x := range xs {
+		s += x
+	}
+	return s
+}

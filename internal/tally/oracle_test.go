@@ -290,11 +290,14 @@ func (g *logGen) answer(e *release.Exposure) {
 }
 
 func (g *logGen) feedback() release.Feedback {
-	if len(g.recent) == 0 || g.n(0, 9, "by unit") == 0 {
+	if len(g.recent) == 0 || g.n(0, 9, "by unit") < 2 {
 		unit := uint64(g.n(1, 8, "unit"))
 		f := release.Feedback{
 			Unit: unit, Exposed: g.clock, Time: g.clock, Model: testKey, Release: testNumber, Stratum: uint16(g.strata),
 			Epoch: uint8(g.strata / 2), Bin: uint16(g.partition*partBins + int(unit)%5), Arm: uint8(unit % 2),
+		}
+		if g.n(0, 1, "key") == 1 { // few keys, so that outcomes are told again
+			f.Exposure = 1<<40 + unit*4 + uint64(g.n(0, 3, "which key"))
 		}
 		g.tell(&f)
 		return f

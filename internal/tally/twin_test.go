@@ -58,6 +58,7 @@ type twinHeld struct {
 	mirrored    bool
 	single      bool
 	served      bool
+	byUnit      bool
 	answer      map[string]string // metric -> the arm's answer
 	copy        map[string]string
 	told        map[string]release.Value
@@ -483,6 +484,7 @@ func (w *twin) feedback(f release.Feedback) {
 		if _, again := h.told[m.Name]; again {
 			continue
 		}
+		h.byUnit = h.byUnit || f.Exposed == f.Time
 		h.claim(f.Arm)
 		h.told[m.Name], h.text[m.Name] = v, w.textOf(f.Value)
 		w.score(h)
@@ -542,11 +544,11 @@ func (w *twin) enter(h *twinHeld, i int) {
 	m := w.m.Spec.Metrics[i]
 	v, told := h.told[m.Name]
 	zero, isAgree := m.Missing == release.MissingZero, w.readings[i].Signal >= 0
-	if (zero || isAgree) && !h.exposure || !told && !zero {
+	if isAgree && !h.exposure || zero && !h.exposure && !(told && h.byUnit) || !told && !zero {
 		return
 	}
 	single := h.single
-	if !single && w.units[h.unit] == nil {
+	if !single && (h.exposure || !h.byUnit) && w.units[h.unit] == nil {
 		single = true // the model allows requests without units
 	}
 	if told {
