@@ -114,7 +114,7 @@ func (q *request) fill(t *task, chat bool) *web.Problem {
 		t.temperature = *q.Temperature
 	}
 	switch {
-	case t.max < 1 && !(t.max == 0 && t.echo) || t.max > maxContext:
+	case t.max < 0 || t.max == 0 && !t.echo || t.max > maxContext:
 		return web.Refusef(http.StatusBadRequest, "max_tokens: want 1 to %d", maxContext)
 	case t.temperature < 0 || t.temperature > 2 || math.IsNaN(t.temperature):
 		return web.Refusef(http.StatusBadRequest, "temperature: want 0 to 2")
