@@ -126,18 +126,14 @@ type stage struct {
 func (b *bench) stage(ctx context.Context, h2c bool) (*stage, error) {
 	st := &stage{}
 	for i := range st.servers {
-		args := []string{"role-server"}
-		if h2c {
-			args = append(args, "-h2c")
-		}
-		p, err := launchOwn(b.settings, false, fmt.Sprint("server", i), args...)
+		p, err := launchOwn(b.settings, false, fmt.Sprint("server", i), "role-server")
 		if err != nil {
 			return nil, errors.Join(err, st.stop())
 		}
 		st.servers[i] = p
 	}
 	for _, x := range proxies {
-		if !b.peers.MatchString(x.name) && x.name != "sluice" || h2c && !x.h2c {
+		if !b.peers.MatchString(x.name) && x.name != "sluice" {
 			continue
 		}
 		p, err := x.start(ctx, b.settings, st.servers[0].addr, st.servers[1].addr, h2c)
@@ -241,7 +237,7 @@ func (b *bench) http1(ctx context.Context) error {
 }
 
 func (b *bench) http2(ctx context.Context) error {
-	t := &table{key: "h2c", title: "HTTP/2 without TLS on both sides, 500 B in, 1.1 KB out, 64 streams on 8 connections, saturated", unit: "CPU µs/request", rateName: "requests/s"}
+	t := &table{key: "h2c", title: "HTTP/2 without TLS from the clients, HTTP/1.1 to the servers, 500 B in, 1.1 KB out, 64 streams on 8 connections, saturated", unit: "CPU µs/request", rateName: "requests/s"}
 	return b.perUnit(ctx, t, true, requests, "-clients", "64", "-h2c")
 }
 
@@ -321,7 +317,7 @@ func (b *bench) added(ctx context.Context) error {
 			}
 			if f := t.figure(p.name); round > 0 {
 				f.failed += r.Failed
-				f.values = append(f.values, float64((r.P50 - direct.P50).Nanoseconds())/1000)
+				f.values = append(f.values, float64((r.P50-direct.P50).Nanoseconds())/1000)
 				f.rate = append(f.rate, float64(r.P99.Nanoseconds())/1000)
 			}
 		}

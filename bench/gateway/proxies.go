@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -29,17 +28,16 @@ type process struct {
 type proxy struct {
 	name  string
 	start func(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error)
-	h2c   bool // can relay HTTP/2 without TLS on both sides
 }
 
 // proxies in the order of the table. Sluice is the first: ratios are to it.
 var proxies = []proxy{
-	{"sluice", startSluice, true},
-	{"reverseproxy", startReverseProxy, true},
-	{"nginx", startNginx, false}, // HTTP/2 to its upstreams only as gRPC
-	{"haproxy", startHAProxy, true},
-	{"caddy", startCaddy, true},
-	{"traefik", startTraefik, true},
+	{"sluice", startSluice},
+	{"reverseproxy", startReverseProxy},
+	{"nginx", startNginx},
+	{"haproxy", startHAProxy},
+	{"caddy", startCaddy},
+	{"traefik", startTraefik},
 }
 
 var errMissing = errors.New("not installed")
@@ -170,8 +168,8 @@ func configured(ctx context.Context, s settings, name, file, text, live, candida
 	return p, nil
 }
 
-func startReverseProxy(_ context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
-	return launchOwn(s, true, "reverseproxy", "role-reverseproxy", "-live", live, "-candidate", candidate, "-h2c="+strconv.FormatBool(h2c))
+func startReverseProxy(_ context.Context, s settings, live, candidate string, _ bool) (*process, error) {
+	return launchOwn(s, true, "reverseproxy", "role-reverseproxy", "-live", live, "-candidate", candidate)
 }
 
 const nginxConfig = `worker_processes 1;
@@ -190,7 +188,7 @@ http {
   upstream live { server LIVE; keepalive 512; keepalive_requests 1000000000; }
   upstream candidate { server CANDIDATE; keepalive 512; keepalive_requests 1000000000; }
   server {
-    listen ADDR backlog=4096;
+    listen ADDRPROTO backlog=4096;
     location / {
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -202,8 +200,9 @@ http {
 }
 `
 
-func startNginx(ctx context.Context, s settings, live, candidate string, _ bool) (*process, error) {
-	return configured(ctx, s, "nginx", "nginx.conf", nginxConfig, live, candidate, "-c", "FILE")
+func startNginx(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
+	text := strings.ReplaceAll(nginxConfig, "PROTO", map[bool]string{true: " http2"}[h2c])
+	return configured(ctx, s, "nginx", "nginx.conf", text, live, candidate, "-c", "FILE")
 }
 
 const haproxyConfig = `global
@@ -222,9 +221,9 @@ frontend in
   use_backend candidate if { req.hdr(X-User-Id),xxh32,mod(100) lt 20 }
   default_backend live
 backend live
-  server s LIVEPROTO
+  server s LIVE
 backend candidate
-  server s CANDIDATEPROTO
+  server s CANDIDATE
 `
 
 func startHAProxy(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
@@ -244,7 +243,7 @@ const caddyConfig = `{
 }
 http://:PORT {
   bind 127.0.0.1
-  reverse_proxy PREFIXLIVE PREFIXLIVE PREFIXLIVE PREFIXLIVE PREFIXCANDIDATE {
+  reverse_proxy LIVE LIVE LIVE LIVE CANDIDATE {
     lb_policy header X-User-Id
     flush_interval -1
   }
@@ -252,12 +251,8 @@ http://:PORT {
 `
 
 // startCaddy splits 80 : 20 by the hash of the header over five entries, four of which are live.
-func startCaddy(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
-	prefix := ""
-	if h2c {
-		prefix = "h2c://"
-	}
-	return configured(ctx, s, "caddy", "Caddyfile", strings.ReplaceAll(caddyConfig, "PREFIX", prefix), live, candidate, "run", "--config", "FILE", "--adapter", "caddyfile")
+func startCaddy(ctx context.Context, s settings, live, candidate string, _ bool) (*process, error) {
+	return configured(ctx, s, "caddy", "Caddyfile", caddyConfig, live, candidate, "run", "--config", "FILE", "--adapter", "caddyfile")
 }
 
 const traefikConfig = `global: {checkNewVersion: false, sendAnonymousUsage: false}
@@ -271,14 +266,13 @@ const traefikRoutes = `http:
   routers: {all: {rule: "PathPrefix(` + "`/`" + `)", service: split, entryPoints: [web]}}
   services:
     split: {weighted: {services: [{name: live, weight: 80}, {name: candidate, weight: 20}]}}
-    live: {loadBalancer: {servers: [{url: "SCHEME://LIVE"}], responseForwarding: {flushInterval: 1ms}}}
-    candidate: {loadBalancer: {servers: [{url: "SCHEME://CANDIDATE"}], responseForwarding: {flushInterval: 1ms}}}
+    live: {loadBalancer: {servers: [{url: "http://LIVE"}], responseForwarding: {flushInterval: 1ms}}}
+    candidate: {loadBalancer: {servers: [{url: "http://CANDIDATE"}], responseForwarding: {flushInterval: 1ms}}}
 `
 
 // startTraefik splits by weight, round robin: it has no split by a header.
-func startTraefik(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
-	scheme := map[bool]string{false: "http", true: "h2c"}[h2c]
-	routes := strings.NewReplacer("SCHEME", scheme, "LIVE", live, "CANDIDATE", candidate).Replace(traefikRoutes)
+func startTraefik(ctx context.Context, s settings, live, candidate string, _ bool) (*process, error) {
+	routes := strings.NewReplacer("LIVE", live, "CANDIDATE", candidate).Replace(traefikRoutes)
 	if err := os.WriteFile(filepath.Join(s.dir, "traefik-routes.yml"), []byte(routes), 0o600); err != nil {
 		return nil, err
 	}
@@ -294,8 +288,8 @@ spec:
   unit: {from: [header:X-User-Id]}
   traffic: {requests: 20000/s, users: 100000000/day}
   versions:
-    v1: {url: "http://LIVE", timeout: 10m, maxConcurrent: 20000PROTOCOL}
-    v2: {url: "http://CANDIDATE", timeout: 10m, maxConcurrent: 20000PROTOCOL}
+    v1: {url: "http://LIVE", timeout: 10m, maxConcurrent: 20000}
+    v2: {url: "http://CANDIDATE", timeout: 10m, maxConcurrent: 20000}
   live: v1
   metrics:
     - {name: errors, source: error, margin: 5pp, role: guardrail}
@@ -308,7 +302,7 @@ spec:
 `
 
 // startSluice starts a whole Sluice, embedded store and controller included, and a release at 20 %.
-func startSluice(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
+func startSluice(ctx context.Context, s settings, live, candidate string, _ bool) (*process, error) {
 	gateway, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -331,20 +325,16 @@ func startSluice(ctx context.Context, s settings, live, candidate string, h2c bo
 		return nil, err
 	}
 	p.addr = gateway
-	if err := errors.Join(p.ready(ctx), p.release(ctx, s, admin, live, candidate, h2c)); err != nil {
+	if err := errors.Join(p.ready(ctx), p.release(ctx, s, admin, live, candidate)); err != nil {
 		return nil, errors.Join(err, p.fault("it does not start"), p.stop())
 	}
 	return p, nil
 }
 
 // release applies the model and starts its release, and waits until the gateway serves it.
-func (p *process) release(ctx context.Context, s settings, admin, live, candidate string, h2c bool) error {
-	protocol := ""
-	if h2c {
-		protocol = ", protocol: h2c"
-	}
+func (p *process) release(ctx context.Context, s settings, admin, live, candidate string) error {
 	file := filepath.Join(s.dir, "model.yaml")
-	text := strings.NewReplacer("LIVE", live, "CANDIDATE", candidate, "PROTOCOL", protocol).Replace(sluiceModel)
+	text := strings.NewReplacer("LIVE", live, "CANDIDATE", candidate).Replace(sluiceModel)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}

@@ -16,11 +16,9 @@ import (
 // connections, and the same split.
 func runReverseProxy(args []string, out io.Writer) error {
 	var live, candidate string
-	var h2c bool
 	f := flag.NewFlagSet("reverseproxy", flag.ContinueOnError)
 	f.StringVar(&live, "live", "", "")
 	f.StringVar(&candidate, "candidate", "", "")
-	f.BoolVar(&h2c, "h2c", false, "")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -33,10 +31,6 @@ func runReverseProxy(args []string, out io.Writer) error {
 		to[i] = u
 	}
 	t := &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
-	if h2c {
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetUnencryptedHTTP2(true)
-	}
 	p := &httputil.ReverseProxy{Transport: t, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
 		h := fnv.New64a()
 		_, _ = io.WriteString(h, r.In.Header.Get("X-User-Id"))

@@ -3,11 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -15,30 +13,14 @@ import (
 
 const answerSize = 1100 // bytes of a model's answer
 
-// runServer is a model server that costs next to nothing: it reads a request's head and body and writes the same answer. With
-// -events it streams instead; with -h2c it is net/http's server, because gRPC-like peers need HTTP/2.
-func runServer(args []string, out io.Writer) error {
-	var h2c bool
-	f := flag.NewFlagSet("server", flag.ContinueOnError)
-	f.BoolVar(&h2c, "h2c", false, "")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
+// runServer is a model server that costs next to nothing: it reads a request's head and body and writes the same answer, or
+// streams events if the query asks for them.
+func runServer(_ []string, out io.Writer) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(out, l.Addr())
-	if h2c {
-		s := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(answerBody)
-		})}
-		s.Protocols.SetHTTP1(true)
-		s.Protocols.SetUnencryptedHTTP2(true)
-		return s.Serve(l)
-	}
 	for {
 		c, err := l.Accept()
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -498,7 +499,8 @@ func TestHealthCheck(t *testing.T) {
 		})
 		w := newWorld(t, spec)
 		w.upstream("live", echo("v1"))
-		well := true
+		var well atomic.Bool
+		well.Store(true)
 		w.upstream("candidate", func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/healthz" {
 				echo("v2")(rw, r)
@@ -507,7 +509,7 @@ func TestHealthCheck(t *testing.T) {
 			if r.URL.RawQuery != "deep=1" || r.Header.Get("Authorization") != "Bearer s" {
 				t.Errorf("asked for %s with %v", r.URL, r.Header)
 			}
-			if !well {
+			if !well.Load() {
 				<-r.Context().Done() // it hangs
 			}
 		})
@@ -525,7 +527,7 @@ func TestHealthCheck(t *testing.T) {
 		ask("v2", 0)
 		time.Sleep(time.Minute)
 		ask("v2", 0)
-		well = false
+		well.Store(false)
 		time.Sleep(12 * time.Second) // two failures
 		ask("v2", 0)
 		time.Sleep(8 * time.Second)
@@ -536,7 +538,7 @@ func TestHealthCheck(t *testing.T) {
 		spec.Generation++ // new routes keep what is known
 		w.serve(spec)
 		ask("v1", release.FlagBreaker)
-		well = true
+		well.Store(true)
 		time.Sleep(12 * time.Second)
 		ask("v2", 0)
 		spec.Models[0].Arms[1].Spec.Health = release.HealthCheck{}
@@ -554,7 +556,7 @@ func TestHedge(t *testing.T) {
 		name, method string
 		any          bool
 		slow         time.Duration
-		asked        int
+		asked        int32
 		by           string
 		after        time.Duration
 	}{
@@ -569,10 +571,10 @@ func TestHedge(t *testing.T) {
 				w := newWorld(t, credit(0, headerOnly, func(m *assign.RouteSpec) {
 					m.Arms[0].Spec.Hedge = release.Hedge{After: release.Duration(time.Second), Any: c.any}
 				}))
-				asked, gone := 0, make(chan struct{}, 1)
+				gone := make(chan struct{}, 1)
+				var asked atomic.Int32
 				w.upstream("live", func(rw http.ResponseWriter, r *http.Request) {
-					asked++
-					n := asked
+					n := asked.Add(1)
 					b, _ := io.ReadAll(r.Body)
 					if n == 1 {
 						select {
@@ -587,8 +589,8 @@ func TestHedge(t *testing.T) {
 				body := map[bool]string{true: "", false: "body"}[c.method == "GET"]
 				begun := time.Now()
 				got := w.do(c.method, "/credit", body, "X-User-Id", "u")
-				if got.body != c.by+" "+body || time.Since(begun) != c.after || asked != c.asked {
-					t.Errorf("%q after %v, asked %d times", got.body, time.Since(begun), asked)
+				if got.body != c.by+" "+body || time.Since(begun) != c.after || asked.Load() != c.asked {
+					t.Errorf("%q after %v, asked %d times", got.body, time.Since(begun), asked.Load())
 				}
 				if c.asked == 2 {
 					<-gone // the other was cancelled
