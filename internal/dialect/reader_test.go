@@ -521,3 +521,30 @@ func maybe(name string) []byte {
 	}
 	return b
 }
+
+// 3.2: what is held back while usage chunks are taken out is bounded; an event that has been relayed in part
+// is relayed to its end, whatever it turns out to be.
+func TestWire3_2_WhatIsHeldBackIsBounded(t *testing.T) {
+	usage := `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1},"padding":"` + strings.Repeat("z", 2*maxHold) + `"}` + "\n\n"
+	var r Reader
+	r.Begin(calls["openai-chat"], 200, sseType, "", Options{Strip: true})
+	var out strings.Builder
+	for rest := usage; rest != ""; {
+		n := min(1000, len(rest))
+		relay, _ := r.Chunk([]byte(rest[:n]), 1)
+		out.Write(relay)
+		rest = rest[n:]
+		if len(r.held) > maxHold {
+			t.Fatalf("%d bytes are held back", len(r.held))
+		}
+	}
+	if out.String() != usage {
+		t.Errorf("of an event of %d bytes %d came", len(usage), out.Len())
+	}
+	if relay, _ := r.Chunk([]byte(usage), 1); len(relay) != 0 {
+		t.Errorf("in one piece %d bytes of it came", len(relay))
+	}
+	if got := r.Measures().Tokens; got.Input != 1 || got.Output != 1 {
+		t.Errorf("counted %+v", got)
+	}
+}

@@ -65,6 +65,7 @@ type reading struct {
 	header http.Header // of the answer; nil before there is one
 	asked  bool        // the gateway asked for the usage, not the client
 	whole  bool        // the answer ended as it should
+	twin   *twin       // nil: this is no half of a pair whose texts are compared
 }
 
 var readers = sync.Pool{New: func() any { return new(dialect.Reader) }}
@@ -77,13 +78,65 @@ func (x *exchange) observer(v *version) observer {
 	if x.reading == nil {
 		x.reading = &reading{reader: readers.Get().(*dialect.Reader)}
 	}
-	*x.reading = reading{x: x, v: v, reader: x.reading.reader}
+	*x.reading = reading{x: x, v: v, reader: x.reading.reader, twin: x.reading.twin}
 	return x.reading
+}
+
+// twin is where the user's answer leaves its text for the mirrored copy's, which is compared with it.
+type twin struct {
+	there chan struct{} // closed when text is
+	text  []byte        // nil: there is none to compare with
+}
+
+// pair lets the texts of an exchange and of its copy be compared, if a metric does so.
+func (x *exchange) pair(c *exchange) {
+	if !x.m.signals.similar || !x.m.Dialect.Language() {
+		return
+	}
+	x.observer(nil)
+	c.observer(nil)
+	x.reading.twin = &twin{there: make(chan struct{})}
+	c.reading.twin = x.reading.twin
+}
+
+// similarity is how alike the texts of a pair are. The copy waits for the user's answer, which does not wait for
+// the copy; it holds its place among the copies meanwhile.
+func (x *exchange) similarity() (none release.Peeked) {
+	t := x.reading.twin
+	switch {
+	case t == nil:
+		return none
+	case x.e.Kind != release.ExposureCopy:
+		return number(1)
+	}
+	text := x.reading.reader.Text()
+	select {
+	case <-t.there:
+	case <-x.g.copies.alive.Done():
+		return none
+	}
+	if text == nil || t.text == nil {
+		return none
+	}
+	return number(dialect.Similarity(t.text, text))
+}
+
+// leave leaves the text of the user's answer to the copy's.
+func (x *exchange) leave() {
+	t := x.reading.twin
+	if t == nil || x.e.Kind == release.ExposureCopy {
+		return
+	}
+	if x.reading.reader.Text() != nil && x.good() {
+		t.text = append([]byte{}, x.reading.reader.Text()...)
+	}
+	close(t.there)
 }
 
 // forget gives the reader back; what it lent is gone.
 func (x *exchange) forget() {
 	if x.reading != nil {
+		x.leave()
 		x.reading.reader.Trim()
 		readers.Put(x.reading.reader)
 		x.reading = nil
@@ -308,6 +361,8 @@ func (x *exchange) ofAnswer(name string, asNumber bool) (none release.Peeked) {
 		if d, ok := m.PerToken(x.done.Sub(x.start)); ok {
 			return millis(d)
 		}
+	case release.MeasureSimilarity:
+		return x.similarity()
 	case release.MeasureLength:
 		if m.Finish != "" || m.Length > 0 {
 			return number(float64(m.Length))

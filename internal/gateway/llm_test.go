@@ -499,7 +499,7 @@ func TestWire3_5_CancelledStream(t *testing.T) {
 
 // A pair of streams, the user's and the mirrored copy's, has both texts: what agree and paired metrics compare.
 func TestShadowOfStreams(t *testing.T) {
-	w := newWorld(t, credit(0, speaking(release.DialectOpenAI, "text category", "text:decision category", "json:choices.0.message.content category", "measure:length", "measure:tokens:output", "measure:cost"),
+	w := newWorld(t, credit(0, speaking(release.DialectOpenAI, "text category", "text:decision category", "json:choices.0.message.content category", "measure:length", "measure:tokens:output", "measure:similarity"),
 		shadowed(release.Whole), func(m *assign.RouteSpec) {
 			m.Arms[0].Spec.Price, m.Arms[1].Spec.Price = release.Price{Output: 1_000_000}, release.Price{Output: 2_000_000}
 		}))
@@ -521,9 +521,9 @@ func TestShadowOfStreams(t *testing.T) {
 	if all[0].ID != all[1].ID || all[1].Kind != release.ExposureCopy {
 		t.Fatalf("no pair: %+v", all)
 	}
-	for i, want := range [][]string{
-		{`{"decision":"approve"}`, "approve", `{"decision":"approve"}`, "22", "2", "-"},
-		{"```json\n{\"decision\":\"decline\"}\n```", "decline", "```json\n{\"decision\":\"decline\"}\n```", "34", "2", "-"},
+	for i, want := range [][]string{ // the two texts have 20 and 32 shingles, of which 12 are common
+		{`{"decision":"approve"}`, "approve", `{"decision":"approve"}`, "22", "2", "1"},
+		{"```json\n{\"decision\":\"decline\"}\n```", "decline", "```json\n{\"decision\":\"decline\"}\n```", "34", "2", "0.46153846153846156"},
 	} {
 		if got := w.values(&all[i]); !slices.Equal(got, want) {
 			t.Errorf("exposure %d recorded %q, want %q", i, got, want)

@@ -96,6 +96,7 @@ func (x *exchange) mirror() bool {
 	if x.body != nil {
 		x.body.retain()
 	}
+	x.pair(c)
 	go c.mirrored(v)
 	return true
 }

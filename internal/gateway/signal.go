@@ -22,6 +22,7 @@ type signals struct {
 	tokens      bool // one counts tokens
 	text        bool // one reads the text of a language model
 	document    bool // one reads the answer's JSON: of a stream, that which it would have been
+	similar     bool // one compares the texts of a mirrored pair
 }
 
 // compileSignals takes the selectors apart. Signals beyond what an exposure holds are left out.
@@ -56,6 +57,8 @@ func (s *signals) needs(spec release.SelectorSpec) {
 		case release.MeasureTTFT, release.MeasureTTFTAnswer: // streams alone
 		case release.MeasureLength:
 			s.answerJSON, s.text = true, true
+		case release.MeasureSimilarity:
+			s.answerJSON, s.text, s.similar = true, true, true
 		case release.MeasureFinish:
 			s.answerJSON = true
 		case release.MeasureTPOT, release.MeasureInput, release.MeasureOutput, release.MeasureCached,
