@@ -10,7 +10,7 @@ OTHERS    = $(shell $(GO) list ./... | grep -vxF "$$($(GO) list $(RAPID))")
 BROWSER  ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 export CGO_ENABLED = 0
 
-.PHONY: build test browser race lint check fuzz bench golden schema clean
+.PHONY: build test e2e browser race lint check fuzz bench golden schema clean
 
 build: ## the binary, stripped
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/sluice ./cmd/sluice
@@ -25,6 +25,10 @@ browser: ## the console in a real browser, if one is installed; the pictures are
 	@if [ -n "$(BROWSER)" ]; then \
 	  mkdir -p bin/screenshots && SLUICE_CHROMIUM=$(BROWSER) SLUICE_SCREENSHOTS=$(CURDIR)/bin/screenshots $(GO) test -tags browser -timeout 15m -run Browser ./internal/console; \
 	else echo "the browser tests are skipped: install chromium, or name a browser with BROWSER=/path/to/it"; fi
+
+e2e: ## real client libraries through a gateway: see e2e/clients/README.md; needs Node
+	cd e2e/clients/npm && npm ci --no-audit --no-fund
+	cd e2e/clients && $(GO) vet ./... && $(GO) test -timeout 20m ./...
 
 race: ## the race detector needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(PACKAGES)
