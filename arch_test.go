@@ -56,7 +56,7 @@ var arrows = map[string]struct {
 	"internal/simulate": {"internal/assign internal/judge internal/release internal/rollout internal/stats internal/tally", "the core on a virtual clock"},
 	"internal/compare":  {"internal/stats", "two finished samples of outputs: no release, no traffic, no looking again"},
 	"internal/sim":      {"*", "the whole system in one thread, faults on"},
-	"internal/app":      {"internal/api internal/assign internal/console internal/controller internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/oidc internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/judge", "joins the parts"},
+	"internal/app":      {"internal/api internal/assign internal/capture internal/console internal/controller internal/dialect internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/oidc internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/telemetry internal/judge", "joins the parts"},
 
 	"internal/demo/credittraffic": {"examples/credit", "requests drawn from the example's held-out applicants"},
 	"internal/demo":               {"examples/credit examples/credit/server examples/diagnosis examples/diagnosis/server examples/images examples/images/server examples/llm examples/llm/server examples/web internal/api internal/app internal/demo/credittraffic internal/release internal/rollout internal/suite", "runs the examples against a whole server"},

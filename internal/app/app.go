@@ -124,10 +124,10 @@ func (a *App) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.registerMetrics(append(ctl.Collectors(), publisher)...); err != nil {
+	if err := a.registerMetrics(append(ctl.Collectors(), publisher, processCollector{a})...); err != nil {
 		return err
 	}
-	if err := a.startGateway(spec, keys, publisher, ctl); err != nil {
+	if err := a.startGateway(ctx, spec, keys, publisher, ctl); err != nil {
 		return err
 	}
 	return a.startAdmin(spec)
@@ -205,8 +205,16 @@ func (a *App) startController(lease time.Duration) (*controller.Controller, erro
 	return a.controller, nil
 }
 
-func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *ingest.Publisher, ctl *controller.Controller) error {
+func (a *App) startGateway(ctx context.Context, spec release.ConfigSpec, keys *release.Keyring, p *ingest.Publisher, ctl *controller.Controller) error {
 	apiKeys, err := readAPIKeys(spec.Gateway.APIKeyFiles)
+	if err != nil {
+		return err
+	}
+	tracer, err := a.startTracer(ctx, spec.OTLP)
+	if err != nil {
+		return err
+	}
+	captures, err := a.startCaptures(&spec)
 	if err != nil {
 		return err
 	}
@@ -215,6 +223,7 @@ func (a *App) startGateway(spec release.ConfigSpec, keys *release.Keyring, p *in
 	a.gateway, err = gateway.New(gateway.Options{
 		Routes: a.keeper.Routes, Renewed: a.keeper.Renewed, Sink: s, SinkState: s.state, Feedback: s,
 		Keyring: func() *release.Keyring { return keys }, Metrics: a.registry, Logger: a.o.Log, APIKeys: apiKeys,
+		Tracer: tracer, Captures: captures,
 		Limits: gateway.Limits{
 			Header: int(spec.Gateway.Limits.Header), Body: int64(spec.Gateway.Limits.Body), BodyTime: time.Duration(spec.Gateway.Limits.BodyTimeout),
 		},

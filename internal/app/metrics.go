@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice.dev/sluice/internal/api"
+	"sluice.dev/sluice/internal/capture"
 )
 
 // Names of the metrics of the whole process, all of them. The gateway's, the controller's and telemetry's own stand in
@@ -17,6 +18,7 @@ const (
 	nameStoreBytes = "sluice_store_bytes"
 	nameStoreFree  = "sluice_store_free_bytes"
 	nameFoldLag    = "sluice_fold_lag_entries"
+	nameCaptured   = "sluice_captured_total"
 )
 
 var (
@@ -61,10 +63,25 @@ func (c processCollector) Collect(out chan<- prometheus.Metric) {
 
 // registerMetrics makes the parts' metrics known.
 func (a *App) registerMetrics(parts ...prometheus.Collector) error {
-	for _, c := range append(parts, processCollector{a}) {
+	for _, c := range parts {
 		if err := a.registry.Register(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+var descCaptured = prometheus.NewDesc(nameCaptured, "Exchanges of the sample of bodies: kept, or dropped for want of room.", []string{"result"}, nil)
+
+// captureCollector counts captured exchanges.
+type captureCollector struct{ w *capture.Writer }
+
+// Describe implements prometheus.Collector.
+func (captureCollector) Describe(out chan<- *prometheus.Desc) { out <- descCaptured }
+
+// Collect implements prometheus.Collector.
+func (c captureCollector) Collect(out chan<- prometheus.Metric) {
+	kept, dropped := c.w.Counts()
+	out <- prometheus.MustNewConstMetric(descCaptured, prometheus.CounterValue, float64(kept), "kept")
+	out <- prometheus.MustNewConstMetric(descCaptured, prometheus.CounterValue, float64(dropped), "dropped")
 }
