@@ -290,6 +290,14 @@ func TestStreamResumes(t *testing.T) {
 		t.Errorf("an id of another process: %s", got)
 	}
 	end()
+	if _, err := f.client(records.Operator).Command(t.Context(), "credit", 1, "abort", api.CommandRequest{Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	next, end = listen("") // after a while without listeners
+	if _, data := next(); !strings.Contains(data, `"RolledBack"`) {
+		t.Errorf("a new stream begins with a state of the past: %s", data)
+	}
+	end()
 }
 
 // TestEveryCommandIsOnRecord: person, role, time, reason and address of each.

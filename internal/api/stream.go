@@ -31,6 +31,8 @@ type hub struct {
 	s     *server
 	epoch string // tells this process's event numbers from another's
 
+	looking sync.Mutex // one look at a time, so that an older one does not come last
+
 	mu        sync.Mutex
 	listeners int
 	number    uint64           // of the latest event
@@ -86,6 +88,8 @@ func (h *hub) run(ctx context.Context) {
 
 // look numbers what has changed since the last look.
 func (h *hub) look(ctx context.Context) error {
+	h.looking.Lock()
+	defer h.looking.Unlock()
 	models, err := h.s.o.Records.Models(ctx)
 	if err != nil {
 		return err
@@ -168,6 +172,9 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 	leave := s.hub.join()
 	defer leave()
+	if err := s.hub.look(r.Context()); err != nil { // a listener sees what it did itself just before
+		s.o.Log.Warn("a stream begins with what was seen last", "error", err)
+	}
 	idle := time.NewTicker(stillHere)
 	defer idle.Stop()
 	for {
