@@ -69,7 +69,7 @@ spec:
   plan:
     steps:
       - pause: {}
-      - canary: {shares: [10%, 50%], hold: 10m, deadline: 24h}
+      - canary: {shares: [10%, 50%], hold: 10m, deadline: 2h}
       - approval: {by: [risk]}
       - production: {holdback: 5%, watch: 1h}
 `
@@ -85,12 +85,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	now := time.Now().Add(-40 * time.Minute)
-	w := &world{records: records.New(store.NewMemory()), tokens: map[string]string{}}
-	for _, role := range []string{records.Viewer, records.Operator, records.Admin} {
-		_, clear, err := w.records.CreateToken(t.Context(), records.Token{Name: role + "-token", Role: role, Groups: []string{"risk"}}, now)
-		must(t, err)
-		w.tokens[role] = clear
-	}
+	w := emptyWorld(t, now)
 	m, faults := release.ParseModel("model.yaml", []byte(modelFile))
 	must(t, faults.Err())
 	who := records.Who{Name: "operator-token", Role: records.Operator}
@@ -106,15 +101,36 @@ func newWorld(t *testing.T) *world {
 		w.tick(t, 2, now.Add(20*time.Minute+time.Duration(i+1)*20*time.Second), float64(i+1)/40)
 	}
 	must(t, w.records.KeepLooks(t.Context()))
+	w.serve(t)
+	return w
+}
+
+// emptyWorld has tokens and nothing else.
+func emptyWorld(t *testing.T, now time.Time) *world {
+	t.Helper()
+	w := &world{records: records.New(store.NewMemory()), tokens: map[string]string{}}
+	for _, role := range []string{records.Viewer, records.Operator, records.Admin} {
+		_, clear, err := w.records.CreateToken(t.Context(), records.Token{Name: role + "-token", Role: role, Groups: []string{"risk"}}, now)
+		must(t, err)
+		w.tokens[role] = clear
+	}
+	return w
+}
+
+// serve is called when everything that a test needs is on record.
+func (w *world) serve(t *testing.T) {
+	t.Helper()
 	w.Server = httptest.NewServer(api.New(api.Options{
 		Records: w.records, Now: time.Now, Log: slog.New(slog.DiscardHandler), Version: "test", Console: console.Handler(),
-		Salt: func() string { return "salt of another release" },
+		Evidence: func(context.Context, rollout.State) (api.Evidence, error) { return evidence(), nil },
+		Traffic:  func(string) (float64, bool) { return 41.7, true },
+		Status:   status,
+		Salt:     func() string { return "salt of another release" },
 	}))
 	t.Cleanup(func() {
 		w.Server.CloseClientConnections()
 		w.Server.Close()
 	})
-	return w
 }
 
 func must(t *testing.T, err error) {
@@ -126,13 +142,23 @@ func must(t *testing.T, err error) {
 
 func (w *world) start(t *testing.T, who records.Who, now time.Time) {
 	t.Helper()
-	_, _, err := w.records.Start(t.Context(), records.StartParams{Model: "credit", Candidate: "v2", Reason: "boosted trees", Who: who, Now: now, Salt: now.String()})
+	w.startOf(t, "credit", who, now)
+}
+
+func (w *world) startOf(t *testing.T, model string, who records.Who, now time.Time) {
+	t.Helper()
+	_, _, err := w.records.Start(t.Context(), records.StartParams{Model: model, Candidate: "v2", Reason: "boosted trees", Who: who, Now: now, Salt: now.String()})
 	must(t, err)
 }
 
 func (w *world) command(t *testing.T, n uint32, kind rollout.CommandKind, now time.Time, reason string) {
 	t.Helper()
-	_, _, err := w.records.Apply(t.Context(), "credit", n, rollout.Input{Now: now, Command: &rollout.Command{
+	w.commandOf(t, "credit", n, kind, now, reason)
+}
+
+func (w *world) commandOf(t *testing.T, model string, n uint32, kind rollout.CommandKind, now time.Time, reason string) {
+	t.Helper()
+	_, _, err := w.records.Apply(t.Context(), model, n, rollout.Input{Now: now, Command: &rollout.Command{
 		Kind: kind, By: "operator-token", Role: records.Operator, Roles: []string{records.Operator}, Address: "127.0.0.1", Reason: reason,
 	}}, nil)
 	must(t, err)
@@ -362,8 +388,14 @@ func TestBrowserOperatorAborts(t *testing.T) {
 	if steps := b.text(t, ".way"); !strings.Contains(steps, "Canary") || !strings.Contains(steps, "2/2") {
 		t.Errorf("the way is %q", steps)
 	}
+	for id, want := range map[string]string{"#latency": "p95", "#categories": "Divergence", "#segments": hostile, "#checks": "Feedback received"} {
+		b.do(t, visible(id))
+		if part := b.text(t, id); !strings.Contains(part, want) {
+			t.Errorf("%s lacks %q: %s", id, want, part)
+		}
+	}
 	said := b.text(t, "#evidence")
-	for _, want := range []string{"no worse", "better", "undecided", "n 41,022", "5,200 more exposures"} {
+	for _, want := range []string{"no worse", "better", "undecided", "n 41,022", "5,200 more exposures", "Posterior of the difference: better with 91.3%"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the evidence lacks %q: %s", want, said)
 		}
@@ -423,10 +455,57 @@ func TestBrowserViewerOnlyLooks(t *testing.T) {
 	if strings.Contains(stored, "slc_") || strings.Contains(stored, "session=") {
 		t.Error("a script can read what logs in")
 	}
+	// A stream that breaks is taken up again, and nothing is missed meanwhile.
+	w.CloseClientConnections()
+	w.command(t, 2, rollout.CmdResume, time.Now(), "back")
+	b.do(t, until(`document.querySelector(".title .chip")?.textContent === "Ramping"`))
 	// The session outlives a reload, and ends with its token.
 	b.do(t, chromedp.Reload(), visible(".way"))
 	must(t, w.records.RevokeToken(t.Context(), strings.Split(w.tokens[records.Viewer], "_")[1], time.Now()))
 	b.do(t, evaluate(`location.hash = "#/"`), visible("#token"))
+	b.clean(t)
+}
+
+// TestBrowserManyModels: lists come in pages and by search, however many models and releases there are.
+func TestBrowserManyModels(t *testing.T) {
+	const models, releases = 130, 70 // with 1,000 and 300 the pages are as fast, but it takes minutes to seed them
+	now := time.Now().Add(-time.Hour)
+	w := emptyWorld(t, now)
+	who := records.Who{Name: "operator-token", Role: records.Operator}
+	start := time.Now()
+	for i := range models {
+		name := fmt.Sprintf("model-%04d", i)
+		file := strings.NewReplacer("name: credit", "name: "+name, "path: /credit", "path: /"+name).Replace(modelFile)
+		m, faults := release.ParseModel("model.yaml", []byte(file))
+		must(t, faults.Err())
+		_, _, err := w.records.PutModel(t.Context(), m.Normalise(), who, now)
+		must(t, err)
+		w.startOf(t, name, who, now)
+		for n := uint32(1); i == 0 && n <= releases; n++ {
+			w.commandOf(t, name, n, rollout.CmdAbort, now.Add(time.Duration(n)*time.Second), "seeded")
+			w.startOf(t, name, who, now.Add(time.Duration(n)*time.Second))
+		}
+		if i%2 == 1 {
+			w.commandOf(t, name, 1, rollout.CmdAbort, now.Add(time.Minute), "seeded")
+		}
+	}
+	w.serve(t)
+	t.Logf("%d models and %d releases of one seeded in %v", models, releases, time.Since(start).Round(time.Millisecond))
+	b := open(t, w)
+	b.login(t, w.tokens[records.Viewer])
+	b.do(t, until(`document.querySelectorAll(".model").length >= 50`))
+	b.do(t, chromedp.Reload(), until(`document.querySelectorAll(".model").length >= 50`))
+	t.Logf("first paint after %.0f ms, first 50 models after %.0f ms", get(t, b, chromedp.Evaluate[float64](`performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? -1`)), get(t, b, chromedp.Evaluate[float64](`performance.now()`)))
+	if rows := get(t, b, chromedp.Evaluate[int](`document.querySelectorAll(".model").length`)); rows > 200 {
+		t.Errorf("%d rows at once", rows)
+	}
+	b.shot(t, "models-many")
+	b.do(t, keys("#search", "model-0127"), until(`document.querySelectorAll(".model").length === 1 && document.querySelector(".model h2").textContent === "model-0127"`))
+	b.do(t, goTo("#/models/model-0000", "tbody tr"), until(`document.querySelectorAll("tbody tr").length >= 50`),
+		until(`(document.querySelector(".pager").scrollIntoView(), document.querySelectorAll("tbody tr").length > 60)`))
+	if first := b.text(t, "tbody tr"); !strings.Contains(first, "Release 71") {
+		t.Errorf("the newest release does not stand first: %q", first)
+	}
 	b.clean(t)
 }
 

@@ -18,7 +18,7 @@ func TestBrowserWatchesADemo(t *testing.T) {
 	if chromium() == "" {
 		t.Skip("no browser is installed: apt-get install chromium, or name one in SLUICE_CHROMIUM")
 	}
-	d, err := demo.Start(t.Context(), demo.Options{Rate: 600, Say: t.Logf})
+	d, err := demo.Start(t.Context(), demo.Options{Rate: 300, NoShadow: true, Say: t.Logf})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -29,13 +29,13 @@ func TestBrowserWatchesADemo(t *testing.T) {
 	}()
 	b := launch(t, d.Client().Base)
 	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"))
-	b.do(t, goTo("#/models/credit/releases/latest", ".way"), until(`document.querySelectorAll(".way .past").length >= 2`), until(`document.querySelector(".sub").textContent.includes("50%")`))
+	b.do(t, goTo("#/models/credit/releases/latest", ".way"), until(`document.querySelectorAll(".way .past").length >= 1`), until(`document.querySelector(".sub").textContent.includes("50%")`))
 	b.do(t, until(`document.querySelectorAll(".over canvas").length >= 4`))
 	if why := b.text(t, ".why-box"); !strings.Contains(why, "would take") {
 		t.Errorf("why it is held: %q", why)
 	}
-	if traffic := get(t, b, chromedp.Evaluate[int](`document.querySelectorAll("#decisions tbody tr").length`)); traffic < 3 {
-		t.Errorf("%d decisions are shown", traffic)
+	if rows := get(t, b, chromedp.Evaluate[int](`document.querySelectorAll("#decisions tbody tr").length`)); rows < 2 {
+		t.Errorf("%d decisions are shown", rows)
 	}
 	b.shot(t, "demo-advanced")
 	b.do(t, click("#act-abort"), visible("dialog #reason"), keys("#reason", "seen enough"), click("#confirm"),

@@ -9,15 +9,15 @@ import { nextWords } from "./words.js";
 const MAX_REASON = 1000; // bytes, as the API counts
 const bytes = (text) => new TextEncoder().encode(text).length;
 
-// present is the step of the frozen file where the release stands.
-const present = (r) => r.spec?.spec?.plan?.steps?.[r.step];
+// stepOf is the step of the frozen file where the release stands.
+const stepOf = (r) => r.spec?.spec?.plan?.steps?.[r.step];
 
 // refusal says why a person can't give a command now, or "".
 function refusal(r, verb) {
   if (!allows("operator")) return t("act.needsRole", { role: t("role.operator") });
   if (ended(r.phase)) return t("act.ended");
   if (!(r.explain?.can ?? []).includes(verb)) return t("act.notNow");
-  const by = present(r)?.approval?.by;
+  const by = stepOf(r)?.approval?.by;
   if ((verb === "approve" || verb === "promote") && !approves(by)) return t("act.needsGroup", { groups: by.join(", ") });
   return "";
 }
@@ -40,7 +40,7 @@ function after(r, verb) {
   if (verb === "abort") return "0%";
   if (verb === "pause" || verb === "resume" || verb === "retry" || verb === "adjust") return r.share;
   const now = r.steps?.[r.step];
-  if (verb === "promote" && now?.stages > now?.stage) return present(r)?.canary?.shares?.[now.stage] ?? "";
+  if (verb === "promote" && now?.stages > now?.stage) return stepOf(r)?.canary?.shares?.[now.stage] ?? "";
   return r.steps?.[r.step + 1]?.share ?? "";
 }
 
@@ -50,13 +50,17 @@ function preview(r, verb) {
   return to && h("dl.preview", {}, line(t("act.now"), r.share), line(t("act.then"), to));
 }
 
-// buttons of a release. Abort is always there.
-export function buttons(r, model, done) {
+// buttons of a release. Abort is always there. present returns the release as it is when a button is pressed.
+export function buttons(present, model, done) {
+  const r = present();
   const can = r.explain?.can ?? [];
-  const ask = (verb) => () => dialog({
-    verb, does: t(`act.${verb}.does`, values(r)), extra: [preview(r, verb), ...(verb === "adjust" ? [planField(r)] : [])],
-    run: async (reason, form) => done(await api.command(r.model, r.number, verb, { reason, ...(verb === "adjust" ? { plan: planOf(form) } : {}) })),
-  });
+  const ask = (verb) => () => {
+    const now = present();
+    dialog({
+      verb, does: t(`act.${verb}.does`, values(now)), extra: [preview(now, verb), ...(verb === "adjust" ? [planField(now)] : [])],
+      run: async (reason, form) => done(await api.command(now.model, now.number, verb, { reason, ...(verb === "adjust" ? { plan: planOf(form) } : {}) })),
+    });
+  };
   const verbs = ["approve", "promote", r.phase === "Paused" ? "resume" : "pause", "retry", "adjust", "abort"]
     .filter((verb) => !["approve", "retry", "adjust"].includes(verb) || can.includes(verb));
   const out = ended(r.phase) ? [] : verbs.map((verb) => button(r, verb, ask(verb)));

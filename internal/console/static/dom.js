@@ -34,14 +34,54 @@ function fill(el, children) {
   return el;
 }
 
-// replace puts new children into el without moving the reader: the scroll position stays, and the
-// focus goes to the element with the same id.
+// replace puts new children into el without moving the reader. What is as it was stays the same node: a
+// click whose button is drawn again between press and release would be lost otherwise, and so would what
+// is marked, scrolled or in focus. So handlers of what may stay must not hold on to what was shown: they
+// ask for it when they run.
 export function replace(el, ...children) {
   const focused = el.contains(document.activeElement) ? document.activeElement.id : "";
   const y = window.scrollY;
-  el.replaceChildren(...children.flat(Infinity).filter(Boolean));
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  settle(el, children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false && c !== "").map((c) => (c instanceof Node ? c : document.createTextNode(String(c)))));
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
   if (window.scrollY !== y) window.scrollTo(0, y);
+}
+
+// become makes old look as next does, with as few new nodes as possible.
+export function become(old, next) {
+  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of next.attributes) {
+    if (old.getAttribute(name) === value) continue;
+    if (name === "style") old.style.cssText = next.style.cssText; // the policy allows no attribute
+    else old.setAttribute(name, value);
+  }
+  settle(old, [...next.childNodes]);
+}
+
+// handled are elements that may have handlers: they stay only if nothing of them has changed.
+const handled = new Set(["BUTTON", "INPUT", "SELECT", "TEXTAREA", "FORM", "DETAILS", "DIALOG"]);
+
+function settle(parent, nexts) {
+  const coming = new Set(nexts);
+  let at = parent.firstChild;
+  for (const next of nexts) {
+    if (next === at) {
+      at = at.nextSibling;
+    } else if (!at || coming.has(at) || next.parentNode === parent) {
+      parent.insertBefore(next, at);
+    } else {
+      const old = at;
+      at = at.nextSibling;
+      if (old.isEqualNode(next)) continue;
+      const same = old instanceof Element && next instanceof Element && old.tagName === next.tagName && !handled.has(old.tagName) && !next.querySelector(".plot");
+      if (same) become(old, next);
+      else old.replaceWith(next);
+    }
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
 }
 
 let toastTimer = 0;

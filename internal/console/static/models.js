@@ -1,6 +1,6 @@
 // The list of models: what is live, what is being released, at which share, and what it waits for. What
 // waits for a person stands first, then what runs, then the rest.
-import { h, replace } from "./dom.js";
+import { become, h, replace } from "./dom.js";
 import { t, word } from "./i18n.js";
 import * as api from "./api.js";
 import { listen } from "./state.js";
@@ -99,16 +99,7 @@ class ModelsPage {
       const all = this.dirty;
       this.dirty = null;
       for (const k of all) {
-        if (k.el.contains(document.activeElement)) {
-          const next = row(k.m);
-          k.el.replaceChildren(...next.childNodes); // the focus goes back to the name
-          k.el.className = next.className;
-          k.el.querySelector("a")?.focus({ preventScroll: true });
-        } else {
-          const next = row(k.m);
-          k.el.replaceWith(next);
-          k.el = next;
-        }
+        become(k.el, row(k.m));
       }
     });
     this.dirty.add(known);

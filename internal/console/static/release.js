@@ -146,7 +146,7 @@ class ReleasePage {
           h("span.faint", {}, t("release.since", { time: time(r.created), duration: duration(r.durationSeconds) })),
           h("a", { href: `${path}/audit?release=${r.number}` }, t("audit.head")), h("a", { href: `${path}/plan` }, t("nav.plan")),
           this.model.last > r.number && h("a", { href: `${path}/releases/latest` }, t("release.latest", { n: this.model.last })))),
-      buttons(r, this.model, (next) => { this.r = { ...this.r, ...next }; this.reload(); }));
+      buttons(() => this.r, this.model, (next) => { this.r = { ...this.r, ...next }; this.reload(); }));
   }
 
   // jump leads to the parts of a long page. The address stays: it names the page.
