@@ -142,8 +142,17 @@ func TestWire3_2_Streams(t *testing.T) {
 // within says whether the time is that of the piece with which the event ended that holds mark.
 func within(stream []byte, size int, at time.Duration, mark string) bool {
 	i := strings.Index(string(stream), mark)
+	if i < 0 {
+		return false
+	}
+	end := len(stream)
+	for _, mark := range []string{"\n\n", "\r\n\r\n", "},\r\n{"} {
+		if n := strings.Index(string(stream[i:]), mark); n >= 0 {
+			end = min(end, i+n+4)
+		}
+	}
 	piece := int(at / time.Millisecond)
-	return at > 0 && i >= 0 && piece*size > i && (piece-1)*size < i+2000
+	return piece*size > i && (piece-1)*size < end
 }
 
 func checkDocument(t *testing.T, name string, doc []byte, want map[string]string) {
