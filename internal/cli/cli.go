@@ -184,7 +184,7 @@ func (e *env) root() *cobra.Command {
 		e.verbCmd("resume", "Go on with a paused release"),
 		e.verbCmd("abort", "Send all users to the live version now and end the release"),
 		e.verbCmd("retry", "Start the present step again"),
-		e.undoCmd(), e.adjustCmd(), e.feedbackCmd(), e.testCmd(), e.auditCmd(), e.doctorCmd(), e.replayCmd(), e.statCmd(), e.simulateCmd(), e.compareCmd(), e.tokenCmd(), e.versionCmd(), e.completionCmd(root),
+		e.undoCmd(), e.adjustCmd(), e.feedbackCmd(), e.testCmd(), e.auditCmd(), e.doctorCmd(), e.captureCmd(), e.replayCmd(), e.statCmd(), e.simulateCmd(), e.compareCmd(), e.tokenCmd(), e.versionCmd(), e.completionCmd(root),
 	)
 	return root
 }

@@ -307,8 +307,8 @@ func whatColor(w rollout.What) string {
 }
 
 func (e *env) tokenCmd() *cobra.Command {
-	token := &cobra.Command{Use: "token", Short: "Make, list and revoke bearer tokens (needs the role admin)"}
-	token.AddCommand(e.tokenCreateCmd(), e.tokenListCmd(), &cobra.Command{
+	token := &cobra.Command{Use: "token", Short: "Make, list, rotate and revoke bearer tokens (needs the role admin)"}
+	token.AddCommand(e.tokenCreateCmd(), e.tokenListCmd(), e.tokenRotateCmd(), &cobra.Command{
 		Use: "revoke ID", Short: "Make a token invalid at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, client, done, err := e.reach(cmd.Context())
