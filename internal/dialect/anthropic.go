@@ -9,7 +9,7 @@ func (r *Reader) anthropic(data []byte) sign {
 	if !c.open('{') {
 		return 0
 	}
-	var kind, delta, message, usage, failure []byte
+	var kind, delta, block, index, message, usage, failure []byte
 	for key, v, more := c.member(); more; key, v, more = c.member() {
 		value := v.of(data)
 		switch keyOf(key) {
@@ -17,6 +17,10 @@ func (r *Reader) anthropic(data []byte) sign {
 			kind = bare(value)
 		case "delta":
 			delta = value
+		case "content_block":
+			block = value
+		case "index":
+			index = value
 		case "message":
 			message = value
 		case "usage":
@@ -29,8 +33,14 @@ func (r *Reader) anthropic(data []byte) sign {
 	case "message_start":
 		r.tokens.anthropic(find(message, "usage"))
 		r.named(find(message, "model"))
+	case "content_block_start":
+		if string(bare(find(block, "type"))) == "tool_use" {
+			i, _ := count(index)
+			r.addTool(i, bare(find(block, "name")), nil)
+		}
 	case "content_block_delta":
-		return r.blockDelta(delta)
+		i, _ := count(index)
+		return r.blockDelta(delta, i)
 	case "message_delta":
 		r.tokens.anthropic(usage)
 		if reason := bare(find(delta, "stop_reason")); len(reason) > 0 {
@@ -48,7 +58,7 @@ func (r *Reader) anthropic(data []byte) sign {
 
 // blockDelta reads what an event adds to a block of content. A signature seals reasoning and is none
 // itself.
-func (r *Reader) blockDelta(delta []byte) sign {
+func (r *Reader) blockDelta(delta []byte, index int64) sign {
 	c := cursor{doc: delta}
 	if !c.open('{') {
 		return 0
@@ -65,6 +75,7 @@ func (r *Reader) blockDelta(delta []byte) sign {
 		case "partial_json":
 			if hasText(value) {
 				s = signContent
+				r.addTool(index, nil, bare(value))
 			}
 		case "thinking":
 			if hasText(value) {

@@ -13,6 +13,8 @@
 //     events, openai.go, anthropic.go, gemini.go and oip.go say what an event means; it finds first
 //     content, tokens (usage.go), the reason why it ended, errors told inside of a 200, and whether the end was
 //     a real one. It takes the usage chunk that the client did not ask for out again.
+//     measure.go gives what was found, and a stream as the document that it would have been (tools.go); similarity.go
+//     compares two texts.
 //  5. problem.go: the gateway's own errors in the dialect's form.
 //
 // # Bounds

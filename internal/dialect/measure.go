@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"encoding/json"
 	"time"
 
 	"sluice.dev/sluice/internal/release"
@@ -94,7 +95,8 @@ func (r *Reader) Document() []byte {
 	}
 	switch {
 	case r.call.Dialect == release.DialectAnthropic:
-		b = append(b, `"type":"message","role":"assistant","content":[{"type":"text","text":`+text+`}],"stop_reason":`+reason...)
+		b = append(b, `"type":"message","role":"assistant","content":`...)
+		b = append(r.appendBlocks(b, text), `,"stop_reason":`+reason...)
 		b = append(b, `,"usage":`...)
 		b = appendUsage(b, r.tokens, "input_tokens", "output_tokens")
 	case r.call.Dialect == release.DialectGemini:
@@ -104,10 +106,14 @@ func (r *Reader) Document() []byte {
 		b = append(b, `"object":"text_completion","choices":[{"index":0,"text":`+text+`,"finish_reason":`+reason+`}],"usage":`...)
 		b = appendUsage(b, r.tokens, "prompt_tokens", "completion_tokens")
 	default:
-		b = append(b, `"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":`+text+`},"finish_reason":`+reason+`}],"usage":`...)
+		b = append(b, `"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":`+text...)
+		b = append(r.appendOpenAITools(b), `},"finish_reason":`+reason+`}],"usage":`...)
 		b = appendUsage(b, r.tokens, "prompt_tokens", "completion_tokens")
 	}
 	b = append(b, '}')
 	r.scratch = b
+	if !json.Valid(b) { // parts are as the server spelt them
+		return nil
+	}
 	return b
 }

@@ -154,6 +154,9 @@ func (r *Reader) delta(doc []byte, first bool) (s sign) {
 			if callsTool(value) {
 				s |= signContent
 			}
+			if first && r.opts.Document {
+				r.openAITools(value)
+			}
 		}
 	}
 	if reasons && s == 0 {

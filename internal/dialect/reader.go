@@ -70,6 +70,7 @@ type Reader struct {
 	length  int    // of the whole text, in characters
 	cut     bool   // the text is not kept as a whole
 	doc     []byte // a document that a stream's last event held
+	tools   []tool // that the answer calls
 	tail    []byte // of a long document
 	scratch []byte
 }
@@ -85,7 +86,7 @@ func (r *Reader) Trim() {
 			*b = nil
 		}
 	}
-	r.sse.lent = nil
+	r.sse.lent, r.tools = nil, nil
 }
 
 // mode is the form of an answer.
@@ -105,7 +106,7 @@ func (r *Reader) Begin(c Call, status int, contentType, encoding string, o Optio
 	*r = Reader{
 		call: c, opts: o, sse: r.sse, arr: r.arr, content: never, answer: never, ok: status >= 200 && status < 300,
 		held: r.held[:0], out: r.out[:0], finish: r.finish[:0], model: r.model[:0],
-		words: r.words[:0], doc: r.doc[:0], tail: r.tail[:0], scratch: r.scratch[:0],
+		words: r.words[:0], tools: r.tools[:0], doc: r.doc[:0], tail: r.tail[:0], scratch: r.scratch[:0],
 	}
 	r.sse.reset()
 	r.arr.reset()

@@ -73,7 +73,8 @@ func TestWire3_2_Streams(t *testing.T) {
 		{
 			"openai-tools.sse", sseType,
 			Tokens{Output: 3, HasOutput: true, Estimated: true},
-			"tool_calls", "", `"role"`, `weather`, `weather`, nil,
+			"tool_calls", "", `"role"`, `weather`, `weather`,
+			map[string]string{"choices.0.message.tool_calls.0.function.name": "weather", "choices.0.message.tool_calls.0.function.arguments": `{"city":"Ulm"}`, "choices.0.finish_reason": "tool_calls"},
 		},
 		{
 			"openai-completion.sse", sseType,
@@ -96,7 +97,8 @@ func TestWire3_2_Streams(t *testing.T) {
 		{
 			"anthropic-tool.sse", sseType,
 			Tokens{Input: 472, Output: 89, HasInput: true, HasOutput: true},
-			"tool_use", "", `"partial_json":""`, `city`, `city`, nil,
+			"tool_use", "", `"partial_json":""`, `city`, `city`,
+			map[string]string{"content.0.name": "weather", "content.0.input.city": "Ulm", "stop_reason": "tool_use"},
 		},
 		{
 			"gemini.sse", sseType,
