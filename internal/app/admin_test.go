@@ -149,7 +149,7 @@ func TestMutualTLS(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		_ = resp.Body.Close()
-		if resp.StatusCode != 200 {
+		if resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d", name, resp.StatusCode)
 		}
 	}
@@ -158,13 +158,13 @@ func TestMutualTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if c := resp.Cookies(); resp.StatusCode != 201 || len(c) != 1 || !c[0].Secure || !strings.HasPrefix(c[0].Name, "__Host-") || resp.Header.Get("Strict-Transport-Security") == "" {
+	if c := resp.Cookies(); resp.StatusCode != http.StatusCreated || len(c) != 1 || !c[0].Secure || !strings.HasPrefix(c[0].Name, "__Host-") || resp.Header.Get("Strict-Transport-Security") == "" {
 		t.Errorf("%d %v", resp.StatusCode, c)
 	}
 	plain, err := http.Get("http" + strings.TrimPrefix(a.AdminURL(), "https") + "/healthz") //nolint:noctx // a test
 	if err == nil {
 		_ = plain.Body.Close()
-		if plain.StatusCode == 200 {
+		if plain.StatusCode == http.StatusOK {
 			t.Error("the port speaks plain HTTP as well")
 		}
 	}
@@ -208,7 +208,7 @@ func TestStreamsEndWithTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", a.AdminURL()+"/api/v1/stream", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.AdminURL()+"/api/v1/stream", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

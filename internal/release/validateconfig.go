@@ -129,7 +129,8 @@ func (c *checker) oidc(path string, a AdminConfig) {
 		return
 	}
 	u, err := url.Parse(o.Issuer)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Host)) {
+	safe := err == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Host))
+	if !safe || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		c.fail(path+".issuer", "write the provider's address, like https://login.example.com", "%q is not an HTTPS address", clip(o.Issuer))
 	}
 	if o.ClientID == "" {
