@@ -138,6 +138,9 @@ func (x *exchange) try(o *outcome, v *version) {
 	case v.err != nil:
 		o.problem, o.fault = problemConfig, release.FaultUpstream
 		return
+	case x.r.Context().Err() != nil:
+		o.problem, o.fault = problemGone, release.FaultClient
+		return
 	case !v.gate.enter(x.r.Context()):
 		o.problem, o.fault = problemOverload, release.FaultGateway
 		if x.r.Context().Err() != nil {
@@ -504,6 +507,9 @@ func (x *exchange) await(try *outcome) {
 func (x *exchange) record() {
 	if x.recorded {
 		return
+	}
+	if x.class == classCancelled {
+		x.tookBack()
 	}
 	x.recorded = true
 	x.done = x.g.now()

@@ -24,6 +24,7 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 // Speak makes a server understand HTTP/1.1 and HTTP/2, over TLS as it is negotiated and without TLS by
 // prior knowledge, which is what gRPC needs. It bounds what one connection may ask for at once.
 func Speak(s *http.Server) {
+	s.ConnContext = withPeer
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
