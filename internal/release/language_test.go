@@ -105,6 +105,21 @@ func TestDefaultUnit(t *testing.T) {
 	}
 }
 
+// A version's own model name replaces whatever a client asks for, so the match should say which requests are
+// meant.
+func TestModelNameIsPutIntoEveryRequest(t *testing.T) {
+	const metric = `{name: m, source: error, margin: 1pp, role: guardrail}`
+	file := languageFile("openai", metric, ", model: big", "traffic: {requests: 1/s}")
+	for match, warns := range map[string]bool{
+		"path: /v1/": true, "host: models.example.org": true, "path: /v1/chat/completions": false, "path: /v1/, model: helpdesk": false,
+	} {
+		_, faults := ParseModel("m.yaml", []byte(strings.Replace(file, "path: /v1/", match, 1)))
+		if got := strings.Contains(faults.Warnings().Error(), "into every request"); got != warns || faults.Err() != nil {
+			t.Errorf("%s: %v", match, faults)
+		}
+	}
+}
+
 func TestMeasureSignals(t *testing.T) {
 	var m Model
 	m.Spec.Metrics = []Metric{

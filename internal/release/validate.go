@@ -213,6 +213,7 @@ func (c *checker) versions() {
 	for _, name := range names {
 		c.version(child("spec.versions", name), name, versions[name])
 	}
+	c.renamed(names)
 	c.versionExists("spec.live", c.m.Spec.Live)
 }
 
@@ -242,6 +243,21 @@ func (c *checker) version(path, name string, v Version) {
 	c.headerNames(path+".headers", names)
 	for _, header := range names {
 		c.secret(child(path+".headers", header), header, v.Headers[header])
+	}
+}
+
+// renamed warns where versions' model names would be put into requests that mean another model.
+func (c *checker) renamed(names []string) {
+	m := c.m.Spec.Match
+	if c.m.Spec.Dialect != DialectOpenAI || m.Model != "" || m.Path != "" && !strings.HasSuffix(m.Path, "/") {
+		return
+	}
+	for _, name := range names {
+		if c.m.Spec.Versions[name].Model != "" {
+			c.warn(child("spec.versions", name)+".model", "write match.model, the name by which clients ask for this model, or the path of one API",
+				"it is put into every request that is matched, those for other models and embeddings too")
+			return
+		}
 	}
 }
 
