@@ -320,7 +320,7 @@ func (w *waiting) restore(e entry) uint32 {
 	for range w.words {
 		w.data = append(w.data, 0)
 	}
-	w.index[e.id] = i
+	w.put(i)
 	w.heap = append(w.heap, i)
 	w.all[i].at = uint32(len(w.heap))
 	w.up(len(w.heap) - 1)

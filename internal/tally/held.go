@@ -43,12 +43,12 @@ type waiting struct {
 	all         []entry
 	data        []uint64 // words of entry i: data[i*words : (i+1)*words]
 	free        []uint32
-	index       map[uint64]uint32
+	index       []uint32 // open addressing: place in all plus one; a power of two long
 	heap        []uint32
 }
 
 func newWaiting(most, words int) waiting {
-	return waiting{most: most, words: words, index: map[uint64]uint32{}}
+	return waiting{most: most, words: words, index: make([]uint32, 64)}
 }
 
 func (w *waiting) len() int { return len(w.heap) }
@@ -59,8 +59,53 @@ func (w *waiting) wordsOf(i uint32) []uint64 {
 
 // get returns the entry of that id.
 func (w *waiting) get(id uint64) (uint32, bool) {
-	i, ok := w.index[id]
-	return i, ok
+	mask := uint64(len(w.index) - 1)
+	for at := mix(id) & mask; w.index[at] != 0; at = (at + 1) & mask {
+		if i := w.index[at] - 1; w.all[i].id == id {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// put enters an entry into the index, which is never more than three quarters full.
+func (w *waiting) put(i uint32) {
+	if len(w.heap)*4 >= len(w.index)*3 {
+		old := w.index
+		w.index = make([]uint32, 2*len(old))
+		for _, x := range old {
+			if x != 0 {
+				w.place(x - 1)
+			}
+		}
+	}
+	w.place(i)
+}
+
+func (w *waiting) place(i uint32) {
+	mask := uint64(len(w.index) - 1)
+	at := mix(w.all[i].id) & mask
+	for w.index[at] != 0 {
+		at = (at + 1) & mask
+	}
+	w.index[at] = i + 1
+}
+
+// forget takes an entry out of the index and moves back what lies behind it, so that no search ends early (Knuth 6.4, R).
+func (w *waiting) forget(i uint32) {
+	mask := uint64(len(w.index) - 1)
+	hole := mix(w.all[i].id) & mask
+	for w.index[hole] != i+1 {
+		hole = (hole + 1) & mask
+	}
+	for at := (hole + 1) & mask; w.index[at] != 0; at = (at + 1) & mask {
+		home := mix(w.all[w.index[at]-1].id) & mask
+		if (at-home)&mask >= (at-hole)&mask {
+			w.index[hole] = w.index[at]
+			hole = at
+		}
+	}
+	w.index[hole] = 0
 }
 
 // add makes an entry that is due at that time. It is refused, or others are dropped, when too many
@@ -85,7 +130,7 @@ func (w *waiting) add(id uint64, due int64) (i uint32, ok bool, dropped uint64) 
 	}
 	w.all[i] = entry{id: id, due: due}
 	clear(w.wordsOf(i))
-	w.index[id] = i
+	w.put(i)
 	w.heap = append(w.heap, i)
 	w.all[i].at = uint32(len(w.heap))
 	w.up(len(w.heap) - 1)
@@ -118,7 +163,7 @@ func (w *waiting) remove(i uint32) {
 	if at < last {
 		w.fix(at)
 	}
-	delete(w.index, w.all[i].id)
+	w.forget(i)
 	w.all[i] = entry{}
 	w.free = append(w.free, i)
 }

@@ -471,3 +471,33 @@ func sumOf(xs []float64) (s float64) {
 	}
 	return s
 }
+
+// TestWaitingFindsWhatIsThere compares the index of what waits with a map, under ids that collide.
+func TestWaitingFindsWhatIsThere(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w, want := newWaiting(1000, 1), map[uint64]bool{}
+		for range rapid.IntRange(0, 400).Draw(rt, "steps") {
+			id := uint64(rapid.IntRange(1, 90).Draw(rt, "id"))
+			switch i, ok := w.get(id); {
+			case ok != want[id]:
+				rt.Fatalf("%d is there: %v, want %v", id, ok, want[id])
+			case ok && w.all[i].id != id:
+				rt.Fatalf("%d finds %d", id, w.all[i].id)
+			case ok:
+				w.remove(i)
+				delete(want, id)
+			default:
+				w.add(id, int64(id%7))
+				want[id] = true
+			}
+		}
+		if w.len() != len(want) {
+			rt.Fatalf("%d wait, want %d", w.len(), len(want))
+		}
+		for id := range want {
+			if _, ok := w.get(id); !ok {
+				rt.Fatalf("%d is lost", id)
+			}
+		}
+	})
+}
