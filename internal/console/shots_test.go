@@ -1,8 +1,9 @@
-//go:build screenshots
+//go:build browser && screenshots
 
 package console_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,36 +13,84 @@ import (
 	"sluice.dev/sluice/internal/demo"
 )
 
-// TestScreenshots runs the demo and takes the pictures of docs/images from it: everything on them comes
-// from real model servers, real traffic and real decisions. It takes about two minutes:
+// The pictures of docs/images are taken from real runs of the demo: everything on them comes from real
+// model servers, real traffic and real decisions. It takes some minutes, and Chinese needs a font:
 //
 //	go test -tags browser,screenshots -run Screenshots ./internal/console
-func TestScreenshots(t *testing.T) {
-	d, err := demo.Start(t.Context(), demo.Options{Rate: 1000, Say: t.Logf})
+
+var wide, phone = chromedp.EmulateViewport(1180, 1000), chromedp.EmulateViewport(390, 844)
+
+// running starts a demo and a browser that looks at it. The channel tells that all releases have ended.
+func running(t *testing.T) (*browser, *demo.Demo, chan error) {
+	t.Helper()
+	d, err := demo.Start(t.Context(), demo.Options{Rate: 600, Say: t.Logf})
 	must(t, err)
-	defer d.Close()
-	b := launch(t, d.Client().Base)
 	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() { cancel(); d.Close() })
 	go func() {
-		result, err := d.Run(t.Context())
-		for _, r := range result.Releases {
-			t.Logf("release %d ended %s", r.Number, r.Phase)
-		}
+		_, err := d.Run(ctx)
 		done <- err
 	}()
-	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".models"), chromedp.EmulateViewport(1100, 1240), theme("light"),
-		until(`document.querySelector(".model .sharebar .fill")?.style.width === "50%"`))
-	b.do(t, goTo("#/models/credit/releases/1", ".way"), until(`document.querySelectorAll(".interval .point").length >= 4`))
+	return launch(t, d.Client().Base), d, done
+}
+
+// TestScreenshotsRunning takes those of a release that runs.
+func TestScreenshotsRunning(t *testing.T) {
+	b, d, _ := running(t)
+	b.do(t, wide, visible("#token"), theme("light"), visible("#token"))
+	b.picture(t, "console-login")
+	b.do(t, set("#token", d.Client().Token), click("#login"), visible(".model"))
+
+	// While the candidate answers half of the users.
+	b.do(t, goTo("#/models/credit/releases/latest", ".way"), until(`document.querySelector(".sub").textContent.includes("50%")`), until(`document.querySelectorAll(".over canvas").length >= 5`))
+	b.do(t, chromedp.EmulateViewport(1180, 1500), visible(".way"))
 	b.picture(t, "console-release")
-	b.do(t, click("#lang"), until(`document.documentElement.lang === "zh-CN"`), visible(".way"), until(`document.querySelectorAll(".interval .point").length >= 3`))
+	b.do(t, click("#act-abort"), visible("dialog #reason"))
+	b.picture(t, "console-command")
+	b.do(t, evaluate(`document.querySelector("dialog").close()`))
+	b.do(t, theme("dark"), visible(".way"), until(`document.querySelectorAll(".over canvas").length >= 5`))
+	b.picture(t, "console-release-dark")
+	b.do(t, theme("light"), click("#lang"), until(`document.querySelector(".crumbs a")?.textContent === "模型"`), visible(".way"), until(`document.querySelectorAll(".over canvas").length >= 5`))
 	b.picture(t, "console-release-zh")
-	b.do(t, click("#lang"), until(`document.documentElement.lang === "en"`))
-	must(t, <-done)
-	b.do(t, theme("dark"), goTo("#/models/credit/releases/2", ".way"), visible(".decisions"))
-	b.picture(t, "console-rolled-back-dark")
-	b.do(t, chromedp.EmulateViewport(390, 844), theme("light"), goTo("#/models/credit/releases/1", ".way"),
-		until(`document.querySelector(".crumbs")?.textContent.endsWith("1")`))
+	b.do(t, phone, visible(".way"))
+	b.picture(t, "console-release-phone-zh")
+	b.do(t, click("#lang"), until(`document.querySelector(".crumbs a")?.textContent === "Models"`), visible(".way"))
 	b.picture(t, "console-phone")
+	b.do(t, goTo("#/", ".model"))
+	b.picture(t, "console-models-phone")
+	b.do(t, wide, visible(".model"))
+	b.picture(t, "console-models")
+	b.do(t, theme("dark"), visible(".model"))
+	b.picture(t, "console-models-dark")
+	b.do(t, theme("light"), goTo("#/models/credit/releases/latest", "#categories"), until(`document.querySelectorAll("#latency canvas").length > 0`),
+		evaluate(`document.getElementById("latency").scrollIntoView()`))
+	b.picture(t, "console-distributions")
+	b.do(t, evaluate(`document.querySelector(".verdict:last-child details").open = true`), evaluate(`document.querySelector(".verdict:last-child").scrollIntoView()`), until(`document.querySelectorAll(".verdict details[open] canvas").length > 0`))
+	b.picture(t, "console-numbers")
+	b.clean(t)
+}
+
+// TestScreenshotsEnded takes those of what is left when all releases have ended.
+func TestScreenshotsEnded(t *testing.T) {
+	b, d, done := running(t)
+	must(t, <-done)
+	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"), theme("light"))
+	b.do(t, goTo("#/settings", "#gateways tbody tr"))
+	b.picture(t, "console-settings")
+	b.do(t, goTo("#/models/credit/plan", "#plan-state"), until(`document.querySelector("#plan-state").textContent.includes("runs per effect")`), until(`document.querySelectorAll("#main canvas").length >= 4`), chromedp.EmulateViewport(1180, 1300), visible("#plan-state"))
+	b.picture(t, "console-plan")
+
+	b.do(t, wide, theme("dark"), goTo("#/models/credit/releases/2", ".way"), visible("#decisions tbody tr"))
+	b.picture(t, "console-rolled-back-dark")
+	b.do(t, theme("light"), goTo("#/models/credit/audit", "#chain .chip"), visible("tbody tr"))
+	b.picture(t, "console-audit")
+	b.do(t, theme("dark"), visible("tbody tr"))
+	b.picture(t, "console-audit-dark")
+	b.do(t, theme("light"), goTo("#/models/credit", "tbody tr"))
+	b.picture(t, "console-model")
+	b.do(t, chromedp.Navigate(d.Client().Base+"/guide/en/index"), visible("article h1"))
+	b.picture(t, "console-guide")
 	b.clean(t)
 }
 

@@ -1,7 +1,7 @@
 // What the data say, in a sentence of the chosen language. The server's own sentences are English and
 // are what is on record; in another language the same numbers are put into words here.
 import { language, t, word } from "./i18n.js";
-import { count, duration, effect, value } from "./format.js";
+import { count, duration, effect, margin, value } from "./format.js";
 
 const NS = 1e9; // the API's step times are nanoseconds
 
@@ -26,6 +26,13 @@ const patterns = [
   [/^a new assessment of the data$/, "wait.look", []],
 ];
 
+// span reads a duration as the server writes it: 1h30m, 4s, 964.59ms.
+function span(text) {
+  const sizes = { h: 3600, m: 60, s: 1, ms: 0.001, "µs": 0, ns: 0 };
+  const parts = [...text.matchAll(/([\d.]+)(h|ms|µs|ns|m|s)/g)];
+  return parts.length > 0 ? duration(parts.reduce((sum, [, n, unit]) => sum + Number(n) * sizes[unit], 0)) : text;
+}
+
 // said puts one of the server's sentences into the chosen language, or leaves it as it is.
 export function said(text) {
   if (language() === "en") return brief(text).replace(/@[0-9a-f]{64}/, "");
@@ -33,7 +40,7 @@ export function said(text) {
     const m = pattern.exec(text);
     if (!m) continue;
     const values = Object.fromEntries(names.map((name, i) => [name, m[i + 1]]));
-    if (values.what) values.what = word("clock", values.what);
+    if (values.what) Object.assign(values, { what: word("clock", values.what), a: span(values.a), b: span(values.b) });
     return t(key, values);
   }
   return brief(text);
@@ -75,6 +82,8 @@ export function sentence(v) {
   if (v.level) parts.push(t("sentence.interval", { lo: effect(v.unit, v.lo), hi: effect(v.unit, v.hi), level: Math.round(1000 * v.level) / 10 }));
   if (v.margin) parts.push(t("sentence.margin", { margin: v.margin }));
   parts.push(t("sentence.state", { state: word("verdict", v.state) }), t("sentence.n", { candidate: count(v.candidate.exposures), live: count(v.live.exposures) }));
-  if (v.needs?.seconds > 0) parts.push(t("sentence.needs", { n: count(v.needs.exposures), duration: duration(v.needs.seconds) }));
+  // The test of a quantile counts exceedances and needs fewer requests than the interval of the ratio.
+  if (v.unit === "x" && v.state === "noWorse" && v.hi > (margin(v.margin)?.value ?? Infinity)) parts.push(t("sentence.exceedances"));
+  if (v.needs?.seconds > 0) parts.push(v.needs.exposures > 0 ? t("sentence.needs", { n: count(v.needs.exposures), duration: duration(v.needs.seconds) }) : t("sentence.soon", { duration: duration(v.needs.seconds) }));
   return parts.join(t("sentence.comma")) + t("sentence.end");
 }
