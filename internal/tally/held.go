@@ -368,7 +368,7 @@ func (t *Tally) enter(i uint32) {
 func (t *Tally) enterMetric(j int, i uint32, at *place) {
 	m, e, words := &t.prog.metrics[j], &t.held.all[i], t.held.wordsOf(i)
 	told := e.present&word(m.held) != 0
-	if (m.live || m.zero && !(told && e.flags&byUnit != 0)) && e.flags&hasExposure == 0 || !told && !m.zero {
+	if (m.live || m.zero && (!told || e.flags&byUnit == 0)) && e.flags&hasExposure == 0 || !told && !m.zero {
 		return
 	}
 	if told {

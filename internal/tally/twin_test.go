@@ -544,7 +544,7 @@ func (w *twin) enter(h *twinHeld, i int) {
 	m := w.m.Spec.Metrics[i]
 	v, told := h.told[m.Name]
 	zero, isAgree := m.Missing == release.MissingZero, w.readings[i].Signal >= 0
-	if isAgree && !h.exposure || zero && !h.exposure && !(told && h.byUnit) || !told && !zero {
+	if isAgree && !h.exposure || zero && !h.exposure && (!told || !h.byUnit) || !told && !zero {
 		return
 	}
 	single := h.single
