@@ -40,7 +40,7 @@ func folder(spec string) fstest.MapFS {
 		"list.jsonl":  {Data: []byte("{\"id\": 1}\n[]\n")},
 		"gaps.csv":    {Data: []byte("id,label\n1,a\n2,\n")},
 		"latin.csv":   {Data: []byte("id,label\n1,\xff\n")},
-		"rows.txt":    {Data: []byte("id\n1\n")},
+		"rows.dat":    {Data: []byte("id\n1\n")},
 		"schema.json": {Data: []byte(`{"$ref": "file:///etc/passwd"}`)},
 		"dir/x.csv":   {Data: []byte("id\n1\n")},
 	}
@@ -90,7 +90,7 @@ func TestFaultsOfAFile(t *testing.T) {
 		{"column twice", data("      data: {file: twice.csv}\n"), `the column "id" twice`},
 		{"no objects", data("      data: {file: list.jsonl}\n"), "line 2 is no JSON object"},
 		{"not UTF-8", data("      data: {file: latin.csv}\n"), "not UTF-8"},
-		{"ending", data("      data: {file: rows.txt}\n"), "ends in none of .csv"},
+		{"ending", data("      data: {file: rows.dat}\n"), "ends in none of .csv"},
 		{"too large", data("      data: {file: big.csv}\n"), "bytes"},
 		{"too few rows", data("      data: {file: rows.csv, rows: 41}\n"), "has 40 rows, fewer than 41"},
 		{"unknown column", "  functional:\n    - name: a\n      data: {file: rows.csv}\n      request: {body: {x: '{{name}}'}}\n", "rows.csv has no column name"},
