@@ -1,15 +1,17 @@
 package demo
 
 import (
-	"bytes"
 	"embed"
-	"text/template"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
 )
 
 //go:embed *.yaml.tmpl
 var plans embed.FS
 
-// planData fills the template of a demo's Model file.
+// planData fills a demo's Model file, in which ${rate} and ${v1} stand for what is known when it runs.
 type planData struct {
 	URLs   map[string]string
 	Shadow bool
@@ -18,11 +20,29 @@ type planData struct {
 
 // modelFile returns a demo's Model file.
 func modelFile(name string, d planData) (string, error) {
-	t, err := template.New(name+".yaml.tmpl").Option("missingkey=error").ParseFS(plans, name+".yaml.tmpl")
+	text, err := plans.ReadFile(name + ".yaml.tmpl")
 	if err != nil {
 		return "", err
 	}
-	var b bytes.Buffer
-	err = t.Execute(&b, d)
-	return b.String(), err
+	var missing error
+	filled := os.Expand(string(text), func(word string) string {
+		if word == "rate" {
+			return strconv.Itoa(d.Rate)
+		}
+		url, ok := d.URLs[word]
+		if !ok {
+			missing = fmt.Errorf("the file of the demo %s names ${%s}, which is not there", name, word)
+		}
+		return url
+	})
+	if d.Shadow {
+		return filled, missing
+	}
+	var kept strings.Builder
+	for line := range strings.Lines(filled) {
+		if !strings.HasPrefix(strings.TrimSpace(line), "- shadow:") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String(), missing
 }

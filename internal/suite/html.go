@@ -1,25 +1,13 @@
 package suite
 
 import (
-	"embed"
 	"fmt"
-	html "html/template"
 	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
-
-//go:embed report.gohtml
-var pages embed.FS
-
-var page = html.Must(html.New("report.gohtml").Funcs(html.FuncMap{
-	"round":   func(s float64) string { return round(time.Duration(s * float64(time.Second))) },
-	"when":    func(t time.Time) string { return t.Format("2006-01-02 15:04:05 UTC") },
-	"numbers": numberList,
-}).ParseFS(pages, "report.gohtml"))
 
 // named is a number with its name.
 type named struct{ Name, Value string }
@@ -91,15 +79,20 @@ func drawn(r *Result) *picture {
 	return p
 }
 
+// pageData is what the page shows.
+type pageData struct {
+	*Report
+	Verdict, Color string
+	Counts         []named
+	Bad            []shown
+	Groups         []group
+}
+
 // WriteHTML writes the report as one page that needs nothing else: no script, no font, no request.
-func (r *Report) WriteHTML(w io.Writer) error {
-	data := struct {
-		*Report
-		Verdict, Color string
-		Counts         []named
-		Bad            []shown
-		Groups         []group
-	}{Report: r, Verdict: "passed", Color: "passed"}
+func (r *Report) WriteHTML(w io.Writer) error { return r.page().html().Render(w) }
+
+func (r *Report) page() *pageData {
+	data := pageData{Report: r, Verdict: "passed", Color: "passed"}
 	switch {
 	case r.UndecidedOnly():
 		data.Verdict, data.Color = "undecided", "undecided"
@@ -127,5 +120,5 @@ func (r *Report) WriteHTML(w io.Writer) error {
 			data.Bad = append(data.Bad, shown{&r.Results[i], i, nil})
 		}
 	}
-	return page.Execute(w, data)
+	return &data
 }
