@@ -78,9 +78,9 @@ const latencySpread = .7
 func latencyOf(tolerate, margin float64) measured {
 	b := release.MetricBaseline{Class: release.ClassDistribution, N: 10_000}
 	for _, q := range bank {
-		x := 20_000 * math.Exp(latencySpread*math.Sqrt2*math.Erfinv(2*q-1))
-		b.Thresholds = append(b.Thresholds, release.Threshold{
-			Quantile: q, X: tally.Snap(uint32(x)), Tolerate: tally.Snap(uint32(tolerate * x)), Margin: tally.Snap(uint32(margin * x)),
+		x := float64(tally.Snap(uint32(20_000 * math.Exp(latencySpread*math.Sqrt2*math.Erfinv(2*q-1)))))
+		b.Thresholds = append(b.Thresholds, release.Threshold{ // from the snapped threshold, as judge freezes them
+			Quantile: q, X: uint32(x), Tolerate: tally.Snap(uint32(math.Round(tolerate * x))), Margin: tally.Snap(uint32(math.Round(margin * x))),
 		})
 	}
 	return measured{
