@@ -20,8 +20,8 @@ import (
 
 var wide, phone = chromedp.EmulateViewport(1180, 1000), chromedp.EmulateViewport(390, 844)
 
-// running starts a demo and a browser that looks at it. The channel tells that all releases have ended.
-func running(t *testing.T) (*browser, *demo.Demo, chan error) {
+// running starts a demo. The channel tells that all its releases have ended.
+func running(t *testing.T) (*demo.Demo, chan error) {
 	t.Helper()
 	d, err := demo.Start(t.Context(), demo.Options{Rate: 600, Say: t.Logf})
 	must(t, err)
@@ -32,12 +32,13 @@ func running(t *testing.T) (*browser, *demo.Demo, chan error) {
 		_, err := d.Run(ctx)
 		done <- err
 	}()
-	return launch(t, d.Client().Base), d, done
+	return d, done
 }
 
 // TestScreenshotsRunning takes those of a release that runs.
 func TestScreenshotsRunning(t *testing.T) {
-	b, d, _ := running(t)
+	d, _ := running(t)
+	b := launch(t, d.Client().Base)
 	b.do(t, wide, visible("#token"), theme("light"), visible("#token"))
 	b.picture(t, "console-login")
 	b.do(t, set("#token", d.Client().Token), click("#login"), visible(".model"))
@@ -71,26 +72,34 @@ func TestScreenshotsRunning(t *testing.T) {
 	b.clean(t)
 }
 
-// TestScreenshotsEnded takes those of what is left when all releases have ended.
-func TestScreenshotsEnded(t *testing.T) {
-	b, d, done := running(t)
-	must(t, <-done)
-	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"), theme("light"))
-	b.do(t, goTo("#/settings", "#gateways tbody tr"))
-	b.picture(t, "console-settings")
-	b.do(t, goTo("#/models/credit/plan", "#plan-state"), until(`document.querySelector("#plan-state").textContent.includes("runs per effect")`), until(`document.querySelectorAll("#main canvas").length >= 4`), chromedp.EmulateViewport(1180, 1300), visible("#plan-state"))
-	b.picture(t, "console-plan")
-
-	b.do(t, wide, theme("dark"), goTo("#/models/credit/releases/2", ".way"), visible("#decisions tbody tr"))
-	b.picture(t, "console-rolled-back-dark")
-	b.do(t, theme("light"), goTo("#/models/credit/audit", "#chain .chip"), visible("tbody tr"))
+// TestScreenshotsPages takes those that need no certain moment.
+func TestScreenshotsPages(t *testing.T) {
+	d, _ := running(t)
+	b := launch(t, d.Client().Base)
+	b.do(t, wide, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"), theme("light"))
+	b.do(t, goTo("#/models/credit/audit", "#chain .chip"), visible("tbody tr"))
 	b.picture(t, "console-audit")
 	b.do(t, theme("dark"), visible("tbody tr"))
 	b.picture(t, "console-audit-dark")
 	b.do(t, theme("light"), goTo("#/models/credit", "tbody tr"))
 	b.picture(t, "console-model")
-	b.do(t, chromedp.Navigate(d.Client().Base+"/guide/en/index"), visible("article h1"))
+	b.do(t, goTo("#/settings", "#gateways tbody tr"))
+	b.picture(t, "console-settings")
+	b.do(t, goTo("#/models/credit/plan", "#plan-state"), until(`document.querySelector("#plan-state").textContent.includes("runs per effect")`), until(`document.querySelectorAll("#main canvas").length >= 4`), chromedp.EmulateViewport(1180, 1300), visible("#plan-state"))
+	b.picture(t, "console-plan")
+	b.do(t, wide, chromedp.Navigate(d.Client().Base+"/guide/en/index"), visible("article h1"))
 	b.picture(t, "console-guide")
+	b.clean(t)
+}
+
+// TestScreenshotsEnded takes that of a release that the evidence took back.
+func TestScreenshotsEnded(t *testing.T) {
+	d, done := running(t)
+	must(t, <-done)
+	b := launch(t, d.Client().Base)
+	b.do(t, wide, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"), theme("dark"))
+	b.do(t, goTo("#/models/credit/releases/2", ".way"), visible("#decisions tbody tr"))
+	b.picture(t, "console-rolled-back-dark")
 	b.clean(t)
 }
 
