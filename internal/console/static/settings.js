@@ -61,7 +61,7 @@ function store(s) {
     fact(t("store.lag"), h("span", {}, t("store.entries", { n: count(lag) }))),
     fact(t("telemetry.queued"), `${count(tel.queued)} / ${count(tel.capacity)}`),
     fact(t("telemetry.dropped"), h(tel.dropped > 0 ? "strong.bad" : "span", {}, count(tel.dropped)), tel.spooled > 0 && h("span.faint", {}, ` ${t("telemetry.spooled", { n: bytes(tel.spooled) })}`)),
-    fact(t("settings.version"), s.version ?? session.version), s.started && fact(t("settings.started"), time(s.started)),
+    fact(t("settings.version"), s.version || session.version || "–"), s.started && fact(t("settings.started"), time(s.started)),
     fact(t("settings.process"), s.processRole ?? "–", s.leader && h("span.faint", {}, ` ${t(s.leader.leading ? "settings.leads" : "settings.follows")}`))));
 }
 
