@@ -235,7 +235,7 @@ func (l *load) streams(ctx context.Context, _ int) error {
 		if _, err := c.Write(request("/credit?events="+l.events, fmt.Sprint(users.Add(1)), nil)); err != nil {
 			return err
 		}
-		resp, err := http.ReadResponse(r, nil)
+		resp, err := http.ReadResponse(r, nil) //nolint:bodyclose // it is read to its end, on a connection of its own
 		if err != nil {
 			return err
 		}

@@ -93,8 +93,11 @@ func launchOwn(s settings, first bool, name string, args ...string) (*process, e
 
 func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(os.Interrupt)
-	done := make(chan error, 1)
-	go func() { done <- p.cmd.Wait() }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = p.cmd.Wait() // it was told to end: how it says so is its own matter
+	}()
 	select {
 	case <-done:
 	case <-time.After(10 * time.Second):
