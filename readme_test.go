@@ -33,7 +33,7 @@ func TestReadmeQuickstart(t *testing.T) {
 		t.Fatal("the README has no block marked quickstart")
 	}
 	dir := t.TempDir()
-	for _, part := range []string{"go.mod", "go.sum", "cmd", "internal", "examples"} {
+	for _, part := range []string{"go.mod", "go.sum", "cmd", "docs", "internal", "examples"} {
 		if out, err := exec.Command("cp", "-r", part, dir).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

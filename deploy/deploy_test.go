@@ -48,7 +48,9 @@ var (
 // TestNames: a metric that a panel or an alert asks for is one that there is, and the guide tells each.
 func TestNames(t *testing.T) {
 	names := declared(t)
-	for _, file := range []string{"grafana/sluice.json", "prometheus/rules.yaml", "prometheus/rules_test.yaml"} {
+	for _, file := range []string{
+		"grafana/sluice.json", "prometheus/rules.yaml", "prometheus/rules_test.yaml", "../docs/guide/monitoring.md", "../docs/guide.zh/monitoring.md",
+	} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -60,6 +62,14 @@ func TestNames(t *testing.T) {
 		for _, name := range found {
 			if !names[name] && !names[suffix.ReplaceAllString(name, "")] {
 				t.Errorf("%s asks for %s, which nothing measures", file, name)
+			}
+		}
+		if !strings.HasSuffix(file, ".md") {
+			continue
+		}
+		for name := range names {
+			if !strings.Contains(string(b), "| `"+name+"` |") {
+				t.Errorf("%s does not tell of %s", file, name)
 			}
 		}
 	}
