@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -254,7 +255,11 @@ func TestTextsAreThere(t *testing.T) {
 			prefixes = append(prefixes, m[1]+".")
 		}
 	})
-	for _, m := range regexp.MustCompile(`index \.Words "([^"]+)"`).FindAllStringSubmatch(guideTemplate, -1) {
+	frame, err := os.ReadFile("frame.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`"((?:nav|guide|theme)\.[a-z]+)"`).FindAllStringSubmatch(string(frame), -1) {
 		if _, ok := en[m[1]]; !ok {
 			t.Errorf("the guide shows %s, which is not in the dictionary", m[1])
 		}

@@ -2,10 +2,8 @@ package console
 
 import (
 	"bytes"
-	_ "embed" // the template
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
@@ -32,14 +30,10 @@ var sections = []section{
 // pageName is what a page may be called.
 var pageName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
-//go:embed guide.html.tmpl
-var guideTemplate string
-
 // guide serves the documentation as pages: /guide/en/NAME, /guide/zh/NAME, /guide/docs/NAME and
 // /guide/images/NAME. A page is rendered when it is first asked for and kept.
 type guide struct {
 	from   fs.FS
-	look   *template.Template
 	words  map[string]map[string]string // by language
 	assets string
 	orders map[string]func() []entry // by section's address
@@ -54,15 +48,13 @@ type entry struct {
 }
 
 func newGuide(from fs.FS, texts fs.FS, assets string) (*guide, error) {
-	look, err := template.New("guide").Parse(guideTemplate)
-	if err != nil {
-		return nil, err
-	}
-	g := &guide{from: from, look: look, assets: assets, words: map[string]map[string]string{}, orders: map[string]func() []entry{}, pages: map[string]asset{}}
+	g := &guide{from: from, assets: assets, words: map[string]map[string]string{}, orders: map[string]func() []entry{}, pages: map[string]asset{}}
 	for _, s := range sections {
-		if g.words[s.dict], err = words(texts, s.dict); err != nil {
+		dict, err := words(texts, s.dict)
+		if err != nil {
 			return nil, err
 		}
+		g.words[s.dict] = dict
 		g.orders[s.address] = sync.OnceValue(func() []entry { return g.order(s) })
 	}
 	return g, nil
@@ -129,13 +121,13 @@ func (g *guide) page(w http.ResponseWriter, r *http.Request, s section, name str
 	send(w, r, a, "no-cache")
 }
 
-// frame is what the template shows.
+// frame is what surrounds a page's content.
 type frame struct {
 	Lang, Section, Other, OtherPage, OtherName, Assets, Name, Title string
 	Words                                                           map[string]string
 	Pages                                                           []entry
 	Headings                                                        []heading
-	Body                                                            template.HTML
+	Body                                                            string // HTML
 }
 
 func (g *guide) render(s section, name string) ([]byte, error) {
@@ -165,7 +157,7 @@ func (g *guide) render(s section, name string) ([]byte, error) {
 		f.Other = ""
 	}
 	var out bytes.Buffer
-	err = g.look.Execute(&out, f)
+	err = f.html().Render(&out)
 	return out.Bytes(), err
 }
 
