@@ -40,7 +40,7 @@ func (f *frame) top() Node {
 			h.Img(h.Src(f.Assets+"/icon.svg"), h.Alt(""), h.Width("26"), h.Height("26")), h.Span(h.Class("brand-name"), Text("Sluice"))),
 		h.Nav(
 			h.Aria("label", f.Words["nav.label"]),
-			to("/#/", "nav.models"), to("/#/audit", "nav.audit"), to("/#/settings", "nav.settings"),
+			to("/#/", "nav.models"), to("/#/plan", "nav.plan"), to("/#/audit", "nav.audit"), to("/#/settings", "nav.settings"),
 			h.A(h.Href("/guide/"+section+"/index"), h.Aria("current", "page"), Text(f.Words["nav.guide"])),
 		),
 		h.Span(h.Class("space")),
