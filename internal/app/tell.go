@@ -73,10 +73,10 @@ func tokensOf(t dialect.Tokens) telemetry.Tokens {
 
 // errorOf is the conventions' error.type: a status, or a word for what had none. A client's error is one to the client.
 func errorOf(t *gateway.Told) string {
-	switch {
-	case t.Class == "2xx" || t.Class == "3xx":
+	switch t.Class {
+	case "2xx", "3xx":
 		return ""
-	case t.Class == "4xx" || t.Class == "5xx":
+	case "4xx", "5xx":
 		return strconv.Itoa(t.Status)
 	}
 	return t.Class

@@ -1,7 +1,7 @@
 package console
 
 import (
-	. "maragu.dev/gomponents" //nolint:revive,staticcheck // its names read as the page does
+	. "maragu.dev/gomponents" //nolint:staticcheck // its names read as the page does
 	h "maragu.dev/gomponents/html"
 )
 

@@ -78,7 +78,7 @@ func TestTracerFollowsBothLegs(t *testing.T) {
 		if s.Mirrored {
 			wantVersion, wantArm = "v2", "candidate"
 		}
-		if s.Model != "credit" || s.Version != wantVersion || s.Arm != wantArm || s.Status != 200 || s.Class != "2xx" || s.Method != "POST" || s.Release != 7 {
+		if s.Model != "credit" || s.Version != wantVersion || s.Arm != wantArm || s.Status != 200 || s.Class != "2xx" || s.Method != http.MethodPost || s.Release != 7 {
 			t.Errorf("told %+v", s)
 		}
 		if !s.Mirrored && (s.Exposure == "" || !strings.HasPrefix(got.header.Get(HeaderID), s.Exposure) || len(s.Exposure) >= len(got.header.Get(HeaderID))) {
@@ -109,7 +109,7 @@ func TestFailuresAreTold(t *testing.T) {
 	seen, options := watching()
 	w := newWorld(t, credit(release.Whole, func(m *assign.RouteSpec) { m.Arms[1].Spec.Failover = true }), options)
 	w.upstream("live", echo("v1"))
-	w.upstream("candidate", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(503) })
+	w.upstream("candidate", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
 	w.do("POST", "/credit", `{}`, "X-User-Id", "u")
 	if s := seen.wait(t, 1)[0]; s.Version != "v1" || !s.Diverted || s.Status != 503 {
 		t.Errorf("told %+v: live answered for a candidate that failed", s)

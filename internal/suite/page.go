@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	. "maragu.dev/gomponents" //nolint:revive,staticcheck // its names read as the page does
+	. "maragu.dev/gomponents" //nolint:staticcheck // its names read as the page does
 	h "maragu.dev/gomponents/html"
 )
 
