@@ -77,10 +77,6 @@ func TestScreenshotsPages(t *testing.T) {
 	d, _ := running(t)
 	b := launch(t, d.Client().Base)
 	b.do(t, wide, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"), theme("light"))
-	b.do(t, goTo("#/models/credit/audit", "#chain .chip"), visible("tbody tr"))
-	b.picture(t, "console-audit")
-	b.do(t, theme("dark"), visible("tbody tr"))
-	b.picture(t, "console-audit-dark")
 	b.do(t, theme("light"), goTo("#/models/credit", "tbody tr"))
 	b.picture(t, "console-model")
 	b.do(t, goTo("#/settings", "#gateways tbody tr"))
@@ -100,6 +96,11 @@ func TestScreenshotsEnded(t *testing.T) {
 	b.do(t, wide, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"), theme("dark"))
 	b.do(t, goTo("#/models/credit/releases/2", ".way"), visible("#decisions tbody tr"))
 	b.picture(t, "console-rolled-back-dark")
+	b.do(t, theme("light"), visible("#decisions tbody tr"))
+	b.do(t, goTo("#/models/credit/audit", "#chain .chip"), visible("tbody tr"))
+	b.picture(t, "console-audit")
+	b.do(t, theme("dark"), visible("tbody tr"))
+	b.picture(t, "console-audit-dark")
 	b.clean(t)
 }
 
