@@ -17,7 +17,8 @@ import (
 
 // world is a gateway in front of the scripted provider and of the language model of examples/llm.
 type world struct {
-	gateway, provider string
+	gateway, provider, admin, token string
+	collector                       *collector
 }
 
 // models are the Model files: where each is matched, its dialect, its server, the name it is asked by.
@@ -81,8 +82,18 @@ func begin() (w world, err error) {
 	if err := run(nil, filepath.Join(dir, "llmserver"), "--version", "v2", "--listen", llm); err != nil {
 		return w, err
 	}
+	otlp := free()
+	c, err := startCollector(otlp)
+	if err != nil {
+		return w, err
+	}
+	config := filepath.Join(dir, "config.yaml")
+	text := "apiVersion: sluice.dev/v1alpha1\nkind: Config\nspec: {otlp: {endpoint: \"http://" + otlp + "\", traces: 0%}}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return w, err
+	}
 	var token bytes.Buffer
-	if err := run(&token, filepath.Join(dir, "sluice"), "serve", "--data", filepath.Join(dir, "data"), "--gateway", gateway, "--admin", admin); err != nil {
+	if err := run(&token, filepath.Join(dir, "sluice"), "serve", "-c", config, "--data", filepath.Join(dir, "data"), "--gateway", gateway, "--admin", admin); err != nil {
 		return w, err
 	}
 	if err := await("http://" + admin + "/readyz"); err != nil {
@@ -109,7 +120,8 @@ func begin() (w world, err error) {
 			return w, fmt.Errorf("apply %s: %w\n%s", m.name, err, out)
 		}
 	}
-	return world{gateway: "http://" + gateway, provider: p.URL}, awaitRoutes("http://" + gateway + "/-/sluice/ofrep/v1/evaluate/flags/oip-grpc")
+	w = world{gateway: "http://" + gateway, provider: p.URL, admin: "http://" + admin, token: strings.TrimSpace(token.String()), collector: c}
+	return w, awaitRoutes("http://" + gateway + "/-/sluice/ofrep/v1/evaluate/flags/oip-grpc")
 }
 
 // run starts a command until the tests end.
