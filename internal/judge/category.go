@@ -124,7 +124,7 @@ func (d *driftSum) gate() State {
 // drifted judges a category metric on serving strata.
 func (j *judging) drifted(s *subject, vs []versus, m marks, f *finding) {
 	all := j.cache.drift(s, compRate, vs, m)
-	ps := processes(vs)
+	ps := processes(vs, longWeight)
 	if len(ps) == 0 {
 		s.category(all, "drift", 0, f)
 		return

@@ -34,8 +34,8 @@
 //	    frequent, mean: bins 1
 //	    latency: 1/(number of thresholds) each; category: drift 1
 //	    pairs of 0/1 outcomes: label 1/2, bins 1/2; tolerate in points: label 1/4, live's lower bound 1/4
-//	  everything but mirrors and pairs: release-long 1/2, epoch j 1/2 1/((j+1)(j+2)), so that harm which begins late
-//	  is found (R1, R9); 3/4 while there is only the first epoch and the two are one process
+//	  everything but mirrors and pairs: release-long 2/3, which in the first epoch is that epoch's process, and epoch
+//	  j = 1, 2, ... 1/3 1/(j(j+1)), so that harm which begins late is found (R1, R9)
 //
 // Suprema, not values at one moment, are compared with the threshold, which a union over shares pays for under any
 // dependence. "No worse" and "better" are never remembered: they must hold at the decision.

@@ -147,24 +147,25 @@ func (j *judging) userHarm(s *subject, vs []versus, f *finding) {
 // labelHarm adds E1's processes, stratum i against log rate ratio d0[i] (nil: 0). The release-long one counts units at
 // their first event of the release and stops where the candidate's share falls (R1).
 func (j *judging) labelHarm(s *subject, prefix string, share float64, vs []versus, d0 []float64, f *finding) {
-	if len(vs) > 0 && vs[len(vs)-1].fell && vs[0].epoch == vs[len(vs)-1].epoch {
-		// Within one epoch the share fell: the two processes part although their strata are the same.
+	if n := len(vs); n > 0 && vs[n-1].fell && vs[0].epoch == vs[n-1].epoch && vs[0].epoch > 0 {
+		// The share of a candidate that joined late fell within its first epoch: the two processes part although their strata
+		// are the same.
 		e := vs[0].epoch
-		j.addLabel(s, prefix, process{"long", 0.5, 0, vs}, share, d0, f)
-		j.addLabel(s, prefix, process{"epoch" + strconv.Itoa(e), stats.EpochWeight(e), compEpoch, vs}, share, d0, f)
+		j.addLabel(s, prefix, process{"long", longWeight, 0, vs}, share, d0, f)
+		j.addLabel(s, prefix, process{"epoch" + strconv.Itoa(e), epochWeight(e, longWeight), compEpoch, vs}, share, d0, f)
 		return
 	}
-	for _, p := range processes(vs) {
+	for _, p := range processes(vs, longWeight) {
 		j.addLabel(s, prefix, p, share, d0, f)
 	}
 }
 
 func (j *judging) addLabel(s *subject, prefix string, p process, share float64, d0 []float64, f *finding) {
-	ever := p.comp == 0
+	ever, last := p.comp == 0, p.vs[len(p.vs)-1].epoch
 	cells := make([]stats.LabelStratum, 0, len(p.vs))
 	for i := range p.vs {
 		v := &p.vs[i]
-		if ever && v.fell {
+		if ever && v.fell && last > 0 { // in the first epoch every first event is one of the release
 			break
 		}
 		l := s.firsts(v, ever)
@@ -194,11 +195,15 @@ func (j *judging) labelBelow(s *subject, name string, vs []versus, b bound, by *
 			epoch = append(epoch, tilt(s.firsts(v, false), d0))
 		}
 	}
-	ln := j.cache.labelBelow(s, name+"/epoch", epoch) + math.Log(stats.EpochWeight(present))
-	s.prove(by, ln-math.Ln2, stats.EpochWeight(present)/2, s.labelledBy(epoch, true))
-	if !vs[len(vs)-1].fell {
-		l := j.cache.labelBelow(s, name+"/long", long) - math.Ln2
-		s.prove(by, l-math.Ln2, 0.25, s.labelledBy(long, true))
+	w := longWeight // the first epoch's process is the release-long one
+	if present > 0 {
+		w = epochWeight(present, longWeight)
+	}
+	ln := j.cache.labelBelow(s, name+"/epoch", epoch) + math.Log(w)
+	s.prove(by, ln-math.Ln2, w/2, s.labelledBy(epoch, true))
+	if present > 0 && !vs[len(vs)-1].fell {
+		l := j.cache.labelBelow(s, name+"/long", long) + math.Log(longWeight)
+		s.prove(by, l-math.Ln2, longWeight/2, s.labelledBy(long, true))
 		ln = math.Max(ln, l)
 	}
 	return ln

@@ -76,7 +76,7 @@ func (j *judging) frequent(s *subject, vs []versus, m marks, share, split float6
 	f.better = below(s.mix, diff, s.worse, zero) + math.Log(split)
 	s.prove(&f.noWorseBy, f.noWorse, split, s.mixedBelow(s.mix, mar, s.worse, s.margin))
 	s.prove(&f.betterBy, f.better, split, s.mixedBelow(s.mix, diff, s.worse, zero))
-	if ps := processes(vs); len(ps) > 0 {
+	if ps := processes(vs, longWeight); len(ps) > 0 {
 		share *= ps[0].weight
 	}
 	f.reached = func(more float64) bool { return s.reachedBins(tol, mar, share, split, more) }
@@ -86,7 +86,7 @@ func (j *judging) frequent(s *subject, vs []versus, m marks, share, split float6
 func (j *judging) binsHarm(s *subject, name string, k comp, share float64, vs []versus, all *binned,
 	pick func(*versus) (a, b sums), f *finding, ask func(*binned) (float64, *evidence),
 ) {
-	for _, p := range processes(vs) {
+	for _, p := range processes(vs, longWeight) {
 		c := all
 		if p.comp != 0 {
 			c = j.cache.sum(s, k+p.comp, p.vs, marksOf(s.index, p.vs), pick)

@@ -190,7 +190,7 @@ func TestR1EpochsWeighAsStated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := l.LnAbove(0) + math.Log(0.5*stats.EpochWeight(1))
+	want := l.LnAbove(0) + math.Log(0.5/3/2)
 	if got := a.Verdicts[0].LnHarm; math.Abs(got-want) > 1e-9 {
 		t.Errorf("ln harm %v, want epoch 2's own process %v; memory %v", got, want, a.Memory.Sup)
 	}
@@ -214,7 +214,7 @@ func TestR5HarmBeginsAtOneOverAlpha(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := math.Exp(l.LnAbove(0))*0.5*0.75 >= 20 // half of alpha to the users, 3/4 of it to the first process
+		want := math.Exp(l.LnAbove(0))*0.5*2/3 >= 20 // half of alpha to the users, 2/3 of it to the first process
 		if got := look(k).Harm; got != want {
 			t.Errorf("%d first events to none: harm %v, want %v", k, got, want)
 		}
@@ -442,17 +442,16 @@ func TestR9LateHarmIsFoundByThePresentEpoch(t *testing.T) {
 
 func TestWeightsOfProcessesAddUpToOne(t *testing.T) {
 	var vs []versus
-	total := 0.5
+	total := 0.0
 	for e := range 200 {
 		vs = append(vs, versus{order: e, epoch: e})
-		ps := processes(vs)
+		ps := processes(vs, longWeight)
 		own := ps[len(ps)-1].weight
 		if e == 0 {
-			if len(ps) != 1 || own != 0.75 {
+			if len(ps) != 1 || own != 2./3 { // the release-long one, counted once
 				t.Fatalf("first epoch: %+v", ps)
 			}
-			own -= 0.5 // the release-long part, counted once
-		} else if len(ps) != 2 || ps[0].weight != 0.5 || len(ps[1].vs) != 1 {
+		} else if len(ps) != 2 || ps[0].weight != 2./3 || len(ps[1].vs) != 1 {
 			t.Fatalf("epoch %d: %+v", e, ps)
 		}
 		total += own

@@ -137,11 +137,20 @@ type process struct {
 	vs     []versus
 }
 
-// processes lists those that can still grow: the release-long one with weight 1/2 and the present epoch's (the e-th, from 0)
-// with 1/2 1/((e+1)(e+2)), a mixture over the time at which harm begins. As long as all data are of one epoch the
-// two are one process, and their weights add up: a crossing has at most that part of alpha, and leaves the later epochs
-// theirs. Earlier epochs' suprema are in Memory already.
-func processes(vs []versus) []process {
+// longWeight is the part of a route's alpha that the release-long process has; the epochs after the first share the rest.
+// Two thirds: against halves with a process of the first epoch's own, harm in the first epoch takes 0.1 nats more, harm
+// that begins in the second 0.7 fewer, in the third 0.3.
+const longWeight = 2. / 3
+
+// epochWeight is the weight of the process of epoch e = 1, 2, ... beside a release-long one of weight long: those of all
+// epochs add up to 1 - long.
+func epochWeight(e int, long float64) float64 { return (1 - long) * stats.StartWeight(e-1) }
+
+// processes lists those that can still grow: the release-long one with weight long and, from the second epoch on, the
+// present epoch's (the e-th, from 0) with (1 - long)/(e(e+1)), a mixture over the time at which harm begins. The first
+// epoch's process is the release-long one until then, so that it needs no weight of its own: one process that is
+// compared with 1/(long alpha) at all times crosses with probability long alpha at most. Earlier epochs' suprema are in Memory already.
+func processes(vs []versus, long float64) []process {
 	n := len(vs)
 	if n == 0 {
 		return nil
@@ -151,9 +160,8 @@ func processes(vs []versus) []process {
 	for from > 0 && vs[from-1].epoch == e {
 		from--
 	}
-	w := stats.EpochWeight(e)
 	if from == 0 {
-		return []process{{"first", 0.5 + w, 0, vs}}
+		return []process{{"first", long, 0, vs}}
 	}
-	return []process{{"long", 0.5, 0, vs}, {"epoch" + strconv.Itoa(e), w, compEpoch, vs[from:]}}
+	return []process{{"long", long, 0, vs}, {"epoch" + strconv.Itoa(e), epochWeight(e, long), compEpoch, vs[from:]}}
 }

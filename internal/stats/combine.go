@@ -88,9 +88,6 @@ func WatchWeight(j int) float64 {
 	return w
 }
 
-// EpochWeight is the weight of epoch j's process beside a release-long one of weight 1/2: half of [StartWeight].
-func EpochWeight(j int) float64 { return StartWeight(j) / 2 }
-
 // StartMixture returns ln sum_j E_j/((j+1)(j+2)) over processes that started at windows j = 0, 1, ...: reaching
 // ln(1/alpha) is a false alarm with probability at most alpha for ever, whenever the change comes. No process: -Inf.
 // NaN evidence is [ErrDomain].
