@@ -157,6 +157,8 @@ func (j *judging) subject(i, arm int) *subject {
 	if j.weights > 0 {
 		s.weight = weightOf(m) / j.weights / float64(j.arms-1)
 	}
+	u := &j.in.Model.Spec.Unit
+	s.single = u.Missing == release.MissingPerRequest && len(u.From) == 0
 	s.margin = boundOf(m.Margin, s.worse)
 	s.tolerate = boundOf(tolerance(m), s.worse)
 	// Until every partition has folded the mark, thresholds and caps are counted in some and not in others.

@@ -30,6 +30,7 @@
 //	      bins 1/2: request rate over bins against tolerate
 //	      users 1/2, tolerate in points: mirror of bounds 1/2, label 1/4, live's lower bound 1/4
 //	                 tolerate 0 or a factor: label 1
+//	      every request a unit, class event, tolerate 0 or a factor: label 1, of which release-long 7/8
 //	        mirror and lower bound: stratum j (counted from 0) 1/((j+1)(j+2))
 //	    frequent, mean: bins 1
 //	    latency: 1/(number of thresholds) each; category: drift 1

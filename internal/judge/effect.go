@@ -74,6 +74,7 @@ type subject struct {
 	mix      stats.Mixture
 	hasMix   bool
 	explain  bool // calls that reproduce the numbers are asked for
+	single   bool // every request is a unit of its own: the Model names no unit and takes each request as one
 }
 
 func (s *subject) decides() bool { return s.weight > 0 }
@@ -94,6 +95,26 @@ func (s *subject) binary() bool {
 // perUser says whether the classes' user engines (R1, R3, R4) judge the metric.
 func (s *subject) perUser() bool {
 	return s.base.Class == release.ClassEvent || s.base.Class == release.ClassBoth
+}
+
+// plain says whether E1 alone judges harm, with all of the route's alpha. Where every request is a unit of its own, users with
+// the event and requests with the event are the same numbers, so that the request rate over bins says nothing that
+// E1 does not say exactly ("the rules reduce to the plain engines"). Only where nothing or a factor is tolerated: points
+// are a difference of rates, which bins measure and E1 only bounds. And only class event: E1 loses 1/(1-p) where events are frequent.
+//
+// It is fixed by the Model and the baseline, before data are seen. E1 stays exact even if units that come back are fed all the same, since a
+// tally counts each at its first event; only the few who fail often would no longer be seen by their number of failures.
+func (s *subject) plain() bool {
+	b, known := s.userBound(s.tolerate)
+	return s.single && s.binary() && s.base.Class == release.ClassEvent && known && (b.isRatio() || b.shift == 0)
+}
+
+// long is the weight of the release-long process among E1's.
+func (s *subject) long() float64 {
+	if s.plain() {
+		return plainWeight
+	}
+	return longWeight
 }
 
 // prior sets E2's mixture: scaled by live's frozen variance, or by the margin where live has none (R2).

@@ -63,6 +63,8 @@ type userShares struct{ mirror, label, lower float64 }
 
 func (s *subject) userShares(b bound) userShares {
 	switch {
+	case s.plain():
+		return userShares{label: 1}
 	case b.isRatio():
 		return userShares{label: 0.5}
 	case b.shift == 0:
@@ -151,11 +153,11 @@ func (j *judging) labelHarm(s *subject, prefix string, share float64, vs []versu
 		// The share of a candidate that joined late fell within its first epoch: the two processes part although their strata
 		// are the same.
 		e := vs[0].epoch
-		j.addLabel(s, prefix, process{"long", longWeight, 0, vs}, share, d0, f)
-		j.addLabel(s, prefix, process{"epoch" + strconv.Itoa(e), epochWeight(e, longWeight), compEpoch, vs}, share, d0, f)
+		j.addLabel(s, prefix, process{"long", s.long(), 0, vs}, share, d0, f)
+		j.addLabel(s, prefix, process{"epoch" + strconv.Itoa(e), epochWeight(e, s.long()), compEpoch, vs}, share, d0, f)
 		return
 	}
-	for _, p := range processes(vs, longWeight) {
+	for _, p := range processes(vs, s.long()) {
 		j.addLabel(s, prefix, p, share, d0, f)
 	}
 }
@@ -178,7 +180,8 @@ func (j *judging) addLabel(s *subject, prefix string, p process, share float64, 
 	f.harm = append(f.harm, component{name, share * p.weight, j.cache.label(s, name, cells), s.labelledBy(cells, false)})
 }
 
-// labelBelow is E1's evidence for "less than the bound", by the release-long process and the present epoch.
+// labelBelow is E1's evidence for "less than the bound", by the release-long process and the present epoch. It has half of
+// alpha beside the request rate, or all of it (see plain).
 func (j *judging) labelBelow(s *subject, name string, vs []versus, b bound, by *[]proof) float64 {
 	if len(vs) == 0 || (!b.isRatio() && b.shift > 0) {
 		return 0
@@ -195,15 +198,19 @@ func (j *judging) labelBelow(s *subject, name string, vs []versus, b bound, by *
 			epoch = append(epoch, tilt(s.firsts(v, false), d0))
 		}
 	}
-	w := longWeight // the first epoch's process is the release-long one
+	share := 0.5
+	if s.plain() {
+		share = 1
+	}
+	w := share * s.long() // the first epoch's process is the release-long one
 	if present > 0 {
-		w = epochWeight(present, longWeight)
+		w = share * epochWeight(present, s.long())
 	}
 	ln := j.cache.labelBelow(s, name+"/epoch", epoch) + math.Log(w)
-	s.prove(by, ln-math.Ln2, w/2, s.labelledBy(epoch, true))
-	if present > 0 && !vs[len(vs)-1].fell {
-		l := j.cache.labelBelow(s, name+"/long", long) + math.Log(longWeight)
-		s.prove(by, l-math.Ln2, longWeight/2, s.labelledBy(long, true))
+	s.prove(by, ln, w, s.labelledBy(epoch, true))
+	if w = share * s.long(); present > 0 && !vs[len(vs)-1].fell {
+		l := j.cache.labelBelow(s, name+"/long", long) + math.Log(w)
+		s.prove(by, l, w, s.labelledBy(long, true))
 		ln = math.Max(ln, l)
 	}
 	return ln
@@ -255,10 +262,19 @@ func unitEffect(c counts) effect {
 	return effect{b - a, math.Max(unpooled, p*(1-p)*(1/c.nA+1/c.nB))}
 }
 
-// events judges a metric of class event or both: by users, and by the request rate over bins (R4), half of alpha each.
+// events judges a metric of class event or both: by users, and by the request rate over bins (R4), half of alpha each; by E1
+// alone where both are the same (see plain).
 func (j *judging) events(s *subject, vs []versus, m marks, f *finding) {
-	j.frequent(s, vs, m, s.serving/2, 0.5, f)
+	plain := s.plain()
+	share := s.serving / 2
+	if plain {
+		share = s.serving // of E1; here for the forecast alone
+	}
+	j.frequent(s, vs, m, share, 0.5, f)
 	bins, gate := *f, f.gate
+	if plain {
+		f.harm = nil
+	}
 	if s.explain { // where R3 does not apply, the request rate has all of alpha
 		for _, p := range bins.noWorseBy {
 			s.prove(&f.noWorseBy, p.ln+math.Ln2, 2*p.share, p.how)
@@ -274,7 +290,10 @@ func (j *judging) events(s *subject, vs []versus, m marks, f *finding) {
 	switch {
 	case !s.decides() && s.margin == zero: // watch: nothing is asked
 	case margin.isRatio():
-		f.noWorse = math.Max(bins.noWorse, j.labelBelow(s, "noWorse", vs, margin, &f.noWorseBy)-math.Ln2)
+		f.noWorse = j.labelBelow(s, "noWorse", vs, margin, &f.noWorseBy)
+		if !plain {
+			f.noWorse = math.Max(f.noWorse, bins.noWorse)
+		}
 	default:
 		ln, ok := 0.0, false
 		if known {
@@ -282,7 +301,10 @@ func (j *judging) events(s *subject, vs []versus, m marks, f *finding) {
 		}
 		f.noWorse = s.combineNoWorse(ln, ok, bins.noWorse)
 	}
-	f.better = math.Max(bins.better, j.labelBelow(s, "better", vs, zero, &f.betterBy)-math.Ln2)
+	f.better = j.labelBelow(s, "better", vs, zero, &f.betterBy)
+	if !plain {
+		f.better = math.Max(f.better, bins.better)
+	}
 	s.showUsers(present, gate, f)
 	s.userForecast(present, margin, bins.reached, f)
 	f.gate = s.userGate(vs, present, gate)

@@ -142,6 +142,10 @@ type process struct {
 // that begins in the second 0.7 fewer, in the third 0.3.
 const longWeight = 2. / 3
 
+// plainWeight is longWeight where every request is a unit of its own: an incident spends nobody, so that the later epochs are only
+// there for a release-long process which is drowned in a long healthy history.
+const plainWeight = 7. / 8
+
 // epochWeight is the weight of the process of epoch e = 1, 2, ... beside a release-long one of weight long: those of all
 // epochs add up to 1 - long.
 func epochWeight(e int, long float64) float64 { return (1 - long) * stats.StartWeight(e-1) }
