@@ -30,8 +30,8 @@
 //	      bins 1/2: request rate over bins against tolerate
 //	      users 1/2, tolerate in points: mirror of bounds 1/2, label 1/4, live's lower bound 1/4
 //	                 tolerate 0 or a factor: label 1
-//	      every request a unit, class event, tolerate 0 or a factor: label 1, of which release-long 7/8
 //	        mirror and lower bound: stratum j (counted from 0) 1/((j+1)(j+2))
+//	      but every request a unit, class event, tolerate 0 or a factor: label 1, of which release-long 7/8
 //	    frequent, mean: bins 1
 //	    latency: 1/(number of thresholds) each; category: drift 1
 //	    pairs of 0/1 outcomes: label 1/2, bins 1/2; tolerate in points: label 1/4, live's lower bound 1/4
@@ -39,7 +39,8 @@
 //	  j = 1, 2, ... 1/3 1/(j(j+1)), so that harm which begins late is found (R1, R9)
 //
 // Suprema, not values at one moment, are compared with the threshold, which a union over shares pays for under any
-// dependence. "No worse" and "better" are never remembered: they must hold at the decision.
+// dependence. "No worse" and "better" are never remembered: they must hold at the decision. On pairs of 0/1 outcomes
+// "no worse" has two routes: E2 over bins 3/4, the count of units that lost 1/4.
 //
 // # Invariants
 //

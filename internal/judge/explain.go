@@ -18,7 +18,8 @@ import (
 // and Value is the margin that they then just meet: evidence is the ln of one over that alpha. For lo and hi over bins, Value is
 // the evidence against that end, ln(1/(2 alpha)); for lo and hi of users' shares it is the end itself.
 //
-// A number without calls is 0, comes from an earlier look (lnHarm is a supremum), or is read from sums as it is.
+// A number without calls is 0, comes from an earlier look (lnHarm is a supremum), is read from sums as it is, or is the "no worse" of
+// pairs that hardly ever differ (stats.RareBelow).
 type Call struct {
 	Number   string          `json:"number"`
 	Function string          `json:"function"`

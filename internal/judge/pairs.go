@@ -114,7 +114,22 @@ func (s *subject) paired(p *pairSum, share float64, f *finding) {
 		f.better = s.discordantBelow(p, f) - math.Ln2
 	}
 	e, gate := pairedEffect(p.n, p.d)
-	f.live.KEff, f.cand.KEff = effectiveBins(p.n), effectiveBins(p.n)
+	kEff := effectiveBins(p.n)
+	f.live.KEff, f.cand.KEff = kEff, kEff
+	tol, mar := s.pairBound(s.tolerate, p), s.pairBound(s.margin, p)
+	wide, split := e, 1.0
+	if s.binary() {
+		wide.v = math.Max(e.v, clustered(p, mar.shift, kEff))
+		split = 1 - rareShare
+		f.noWorse = math.Max(0, s.rarely(p, kEff, mar, 1)+math.Log(rareShare))
+	}
+	if gate == BurnIn && s.binary() && kEff >= minKEff {
+		// Hardly anything differs: that is no reason to wait, for R8's counts of units need no differences.
+		f.reached = func(more float64) bool {
+			return s.rarely(p, kEff, mar, more)+math.Log(rareShare) >= -math.Log(s.alpha)
+		}
+		return
+	}
 	f.gate = gate
 	if !s.hasMix || e.v <= 0 {
 		if f.gate == "" {
@@ -122,13 +137,12 @@ func (s *subject) paired(p *pairSum, share float64, f *finding) {
 		}
 		return
 	}
-	tol, mar := s.pairBound(s.tolerate, p), s.pairBound(s.margin, p)
 	f.reached = func(more float64) bool {
 		if f.gate != "" {
 			return f.live.KEff*more >= minKEff
 		}
-		n := effect{e.d, e.v / more}
-		return below(s.mix, n, s.worse, mar) >= -math.Log(s.alpha) ||
+		n, w := effect{e.d, e.v / more}, effect{wide.d, wide.v / more}
+		return below(s.mix, w, s.worse, mar)+math.Log(split) >= -math.Log(s.alpha) ||
 			above(s.mix, n, s.worse, tol)+math.Log(share*s.weight) >= -math.Log(s.alpha)
 	}
 	if f.gate != "" {
@@ -136,8 +150,11 @@ func (s *subject) paired(p *pairSum, share float64, f *finding) {
 	}
 	s.interval(e, f)
 	f.harm = append(f.harm, component{"pairs/bins", share, above(s.mix, e, s.worse, tol), s.mixedAbove(s.mix, e, s.worse, tol)})
-	f.noWorse = below(s.mix, e, s.worse, mar)
-	s.prove(&f.noWorseBy, f.noWorse, 1, s.mixedBelow(s.mix, e, s.worse, mar))
+	noWorse := below(s.mix, wide, s.worse, mar) + math.Log(split)
+	s.prove(&f.noWorseBy, noWorse, split, s.mixedBelow(s.mix, wide, s.worse, mar))
+	if f.noWorse == 0 || noWorse > f.noWorse {
+		f.noWorse = noWorse
+	}
 	share = 1.0
 	if s.binary() {
 		share = 0.5
@@ -145,6 +162,67 @@ func (s *subject) paired(p *pairSum, share float64, f *finding) {
 	better := below(s.mix, e, s.worse, zero) + math.Log(share)
 	s.prove(&f.betterBy, better, share, s.mixedBelow(s.mix, e, s.worse, zero))
 	f.better = math.Max(f.better, better)
+}
+
+// rareShare is what the count of units may spend of the alpha of "no worse" on pairs; E2 over bins has the rest.
+const rareShare = 0.25
+
+// rarely is the ln E that fewer than the margin's share are lost, from how little ever was; it speaks where two versions
+// always agree, and E2 has no variance to work with. With `more` times the data at the same rates.
+//
+// Validity. Let m units have had a pair, and k1 of them lost the first one they had: those are independent draws with the chance that a
+// unit's first pair is lost, and RareBelow(k1, m) is an e-process against "at least the margin". A pair that is lost counts
+// fully here and one that is won not at all, so that the chance is at least the difference. The tally knows k, the units
+// whose first discordant pair was lost, and k >= k1. It does not keep m, but no fewer units than bins have pairs. (Where the
+// unit set is thinned, k and m are of the units it keeps, which are far more than 1,024.) RareBelow falls in k and grows in
+// units, so that it only loses by both.
+//
+// That is about users, each once. Of the pairs, busy users send more: their share must show the same, as the effective bins, and
+// the part of them that was lost on balance, to the nearest whole one. This half is as approximate as all of E2.
+func (s *subject) rarely(p *pairSum, kEff float64, margin bound, more float64) float64 {
+	if !s.decides() || margin.shift <= 0 || margin.shift >= 1 || kEff < minKEff {
+		return 0
+	}
+	k, lost, bins, used := p.candOnly, 0.0, 0.0, 0.0
+	if s.worse < 0 {
+		k = p.liveOnly
+	}
+	for i, d := range p.d {
+		if x := s.worse * d; x > 0 {
+			lost += x
+			bins++
+		}
+		if p.n[i] > 0 {
+			used++
+		}
+	}
+	more = math.Min(more, release.Bins/used)
+	k = math.Min(used, math.Max(k, bins))
+	users, errU := stats.RareBelow(k*more, used*more, margin.shift)
+	pairs, errP := stats.RareBelow(math.Min(kEff, math.Round(kEff*lost/p.rows))*more, kEff*more, margin.shift)
+	if errU != nil || errP != nil {
+		return 0
+	}
+	return math.Min(users, pairs)
+}
+
+// clustered is the variance that a 0/1 metric's paired difference has at least where it is the margin. Versions that
+// always answer alike differ for few users, and for those in most of their pairs: with only some of them seen, and the busy ones not among them, difference
+// and variance over bins are both too small. With rho the share of pairs that differ in the bins where any does, a bin of n pairs loses
+// rho n with probability margin/rho, which gives margin rho sum n_b^2/N^2 = margin rho/kEff (- margin^2/kEff). Where anybody may lose, rho is near
+// the margin itself, and this is below the plain variance.
+func clustered(p *pairSum, margin, kEff float64) float64 {
+	var n, d float64
+	for i, x := range p.d {
+		if x != 0 {
+			n += p.n[i]
+			d += math.Abs(x)
+		}
+	}
+	if n == 0 || !(kEff > 0) {
+		return 0
+	}
+	return margin * math.Max(0, d/n-margin) / kEff
 }
 
 // pairBound is a bound on paired differences. A ratio to live becomes a difference at live's observed mean, which in
