@@ -25,12 +25,14 @@ type Options struct {
 	Incarnation uint64 // different after each restart
 	Interner    *Interner
 	Logger      *slog.Logger
-	Ring        int           // exposures per partition that may wait in memory; default 8,192
-	Every       time.Duration // between two batches of a partition that have room left; default 100 ms
-	Attempt     time.Duration // that one attempt to store a batch may take; default 5 s
-	Patience    time.Duration // before a batch that the log does not take is spooled; default 1 s
-	SpoolDir    string        // folder for what the log does not take; "": none, the ring is all there is
-	SpoolBytes  int64         // that the spool may hold in all; default 1 GiB
+	Ring        int // exposures per partition that may wait in memory; default 8,192
+	// Every is the time between two batches of a partition that have room left; default 500 ms. Each batch is made durable by
+	// itself, so this is what telemetry costs at low rates; a verdict is that much later, feedback is not: it is never kept waiting.
+	Every      time.Duration
+	Attempt    time.Duration // that one attempt to store a batch may take; default 5 s
+	Patience   time.Duration // before a batch that the log does not take is spooled; default 1 s
+	SpoolDir   string        // folder for what the log does not take; "": none, the ring is all there is
+	SpoolBytes int64         // that the spool may hold in all; default 1 GiB
 }
 
 // Publisher brings exposures, feedback and marks into the log. Record and Category never block; the
@@ -57,7 +59,7 @@ func (o *Options) defaults() {
 		o.Ring = 8192
 	}
 	if o.Every <= 0 {
-		o.Every = 100 * time.Millisecond
+		o.Every = 500 * time.Millisecond
 	}
 	if o.Attempt <= 0 {
 		o.Attempt = 5 * time.Second
