@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"sluice.dev/sluice/internal/judge"
 	"sluice.dev/sluice/internal/release"
 	"sluice.dev/sluice/internal/stats"
 	"sluice.dev/sluice/internal/tally"
@@ -76,19 +77,17 @@ var bank = []float64{.5, .75, .9, .95, .99}
 const latencySpread = .7
 
 func latencyOf(tolerate, margin float64) measured {
+	m := release.Metric{
+		Name: "slow", Source: "latency", Kind: release.MetricLatency, Direction: release.Lower, Quantile: .95,
+		Margin: factorOf(margin), Tolerate: factorOf(tolerate), Role: release.Guardrail,
+	}
 	b := release.MetricBaseline{Class: release.ClassDistribution, N: 10_000}
 	for _, q := range bank {
-		x := float64(tally.Snap(uint32(20_000 * math.Exp(latencySpread*math.Sqrt2*math.Erfinv(2*q-1)))))
-		b.Thresholds = append(b.Thresholds, release.Threshold{ // from the snapped threshold, as judge freezes them
-			Quantile: q, X: uint32(x), Tolerate: tally.Snap(uint32(math.Round(tolerate * x))), Margin: tally.Snap(uint32(math.Round(margin * x))),
-		})
+		t := release.Threshold{Quantile: q, X: tally.Snap(uint32(20_000 * math.Exp(latencySpread*math.Sqrt2*math.Erfinv(2*q-1))))}
+		t.Tolerate, t.Margin = judge.Edges(&m, t.X)
+		b.Thresholds = append(b.Thresholds, t)
 	}
-	return measured{
-		release.Metric{
-			Name: "slow", Source: "latency", Kind: release.MetricLatency, Direction: release.Lower, Quantile: .95,
-			Margin: factorOf(margin), Tolerate: factorOf(tolerate), Role: release.Guardrail,
-		}, b,
-	}
+	return measured{m, b}
 }
 
 // exceeds is the chance that a request of a version takes longer than x µs: all of them scaled, and a part of them four times as long again.

@@ -209,7 +209,7 @@ func edges(m *release.Model, b *release.Baseline) (*release.Baseline, error) {
 		declared := false
 		for i := range base.Thresholds {
 			t := &base.Thresholds[i]
-			t.Tolerate, t.Margin = beyond(t.X, x.Tolerate), beyond(t.X, x.Margin)
+			t.Tolerate, t.Margin = judge.Edges(&x, t.X)
 			declared = declared || t.Quantile == x.Quantile
 		}
 		if !declared && x.Role != release.Watch {
@@ -218,15 +218,6 @@ func edges(m *release.Model, b *release.Baseline) (*release.Baseline, error) {
 		c.Metrics[x.Name] = base
 	}
 	return &c, nil
-}
-
-// beyond is a threshold times a factor, at an edge of the histogram, as package judge places it.
-func beyond(x uint32, m release.Margin) uint32 {
-	factor := m.Value
-	if m.Unit == release.Percent {
-		factor = 1 + m.Value/100
-	}
-	return tally.Snap(uint32(math.Min(math.Round(float64(x)*math.Max(factor, 1)), math.MaxUint32)))
 }
 
 // marked replaces the baseline in a release's marks, so that latencies are counted at the other plan's edges.

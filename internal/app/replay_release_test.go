@@ -190,7 +190,11 @@ func TestEdges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := release.Threshold{Quantile: 0.95, X: was.X, Tolerate: tally.Snap(was.X * 3 / 2), Margin: tally.Snap(2 * was.X)}
+	want := release.Threshold{Quantile: 0.95, X: was.X}
+	want.Tolerate, want.Margin = judge.Edges(&m.Spec.Metrics[0], was.X)
+	if want.Tolerate < was.X*3/2 || want.Tolerate > was.X*31/20 || want.Margin > 2*was.X || want.Margin < was.X*39/20 {
+		t.Fatalf("edges %+v", want)
+	}
 	if now := got.Metrics["slow"].Thresholds[0]; now != want || b.Metrics["slow"].Thresholds[0] != was || got.Metrics["errors"].Mean != 0.5 {
 		t.Errorf("%+v, want %+v; the stored ones %+v", now, want, b.Metrics["slow"].Thresholds[0])
 	}

@@ -245,11 +245,9 @@ func thresholds(m *release.Metric, hist []uint64) []release.Threshold {
 			continue
 		}
 		x := tally.Edge(b)
-		out = append(out, release.Threshold{
-			Quantile: q, X: x,
-			Tolerate: stretch(x, boundOf(tolerance(m), 1)),
-			Margin:   stretch(x, boundOf(m.Margin, 1)),
-		})
+		t := release.Threshold{Quantile: q, X: x}
+		t.Tolerate, t.Margin = Edges(m, x)
+		out = append(out, t)
 	}
 	return out
 }
@@ -273,10 +271,30 @@ func withQuantile(q float64) []float64 {
 	return out
 }
 
-// stretch is x under a margin: a factor on it, or milliseconds beyond it.
-func stretch(x uint32, b bound) uint32 {
+// Edges are the edges of the histogram at which a candidate's latency is counted, µs, beside live's threshold x, itself an
+// edge. Edges are 2 % apart, and either is rounded to the safe side: tolerate up, so that a candidate within it is not
+// called harmful, margin down, so that one beyond it is not called "no worse". Less than one edge above x, a margin is that
+// edge: nothing finer is measured.
+func Edges(m *release.Metric, x uint32) (tolerate, margin uint32) {
+	tolerate = tally.Edge(tally.Bucket(stretch(x, boundOf(tolerance(m), 1), math.Ceil)))
+	y := stretch(x, boundOf(m.Margin, 1), math.Floor)
+	i := tally.Bucket(y)
+	if tally.Edge(i) > y {
+		i = max(0, i-1)
+	}
+	if margin = tally.Edge(i); y > x && margin <= x {
+		margin = tally.Edge(tally.Bucket(x + 1))
+	}
+	return tolerate, margin
+}
+
+// stretch is x under a margin: a factor on it, or milliseconds beyond it. A whole number stays what it is: 1.1 * 100 is 110.
+func stretch(x uint32, b bound, round func(float64) float64) uint32 {
 	y := float64(x)*b.factor + b.shift*1000
-	return tally.Snap(uint32(clamp(math.Round(y), 0, math.MaxUint32)))
+	if whole := math.Round(y); math.Abs(y-whole) < 1e-6 {
+		return uint32(clamp(whole, 0, math.MaxUint32))
+	}
+	return uint32(clamp(round(y), 0, math.MaxUint32))
 }
 
 // dictionary keeps the answers that live gives at least five times, most frequent first, at most 64.

@@ -193,3 +193,31 @@ func TestBaselineMeanAndCategories(t *testing.T) {
 		t.Errorf("most frequent first, rare ones are other: %+v", d)
 	}
 }
+
+// TestEdgesKeepBothPromises: no declared factor is asked for more strictly than it says, nor a margin shown beyond it.
+func TestEdgesKeepBothPromises(t *testing.T) {
+	for _, f := range []struct{ tolerate, margin float64 }{{1, 1.25}, {1.1, 1.25}, {1.05, 1.1}, {1.37, 2}, {1.1, 1.5}} {
+		m := slowMetric()
+		m.Tolerate, m.Margin = factorOf(f.tolerate), factorOf(f.margin)
+		for i := tally.Bucket(200); i < tally.Bucket(60_000_000); i++ {
+			x := float64(tally.Edge(i))
+			tol, mar := Edges(&m, tally.Edge(i))
+			if r := float64(tol) / x; r < f.tolerate-1e-9 || r > 1.025*f.tolerate {
+				t.Fatalf("%v tolerated at %v: %v", f.tolerate, x, r)
+			}
+			if r := float64(mar) / x; r > f.margin+1e-9 || r < f.margin/1.025 {
+				t.Fatalf("margin %v at %v: %v", f.margin, x, r)
+			}
+		}
+	}
+	m := slowMetric()
+	m.Tolerate, m.Margin = factorOf(1), factorOf(1.001)
+	x := tally.Snap(100_000)
+	if tol, mar := Edges(&m, x); tol != x || mar != tally.Edge(tally.Bucket(x)+1) {
+		t.Errorf("finer than an edge: %d %d beside %d", tol, mar, x)
+	}
+	m.Margin = release.Margin{Value: 1e9, Unit: release.Factor}
+	if _, mar := Edges(&m, x); mar < 1<<31 {
+		t.Errorf("a margin beyond every latency: %d", mar)
+	}
+}
