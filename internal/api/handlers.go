@@ -58,7 +58,8 @@ func (s *server) modelView(c call, m records.Model) (Model, error) {
 	}
 	current := s.view(rel.State)
 	view.Current = &current
-	return view, nil
+	current.Watch, err = s.standing(c, m, rel.State)
+	return view, err
 }
 
 func (s *server) applyModel(c call) (any, error) {
@@ -176,8 +177,15 @@ func (s *server) getRelease(c call) (any, error) {
 	}
 	view := s.view(rel.State)
 	view.Strata, view.Baseline, view.Spec = rel.State.Strata, rel.State.Baseline, &rel.State.Spec
-	view.Decisions, err = s.o.Records.DecisionsOf(c.Context(), rel.State.Model, rel.State.Number)
 	c.etag(rel.Revision)
+	m, err := s.o.Records.Model(c.Context(), rel.State.Model)
+	if err != nil {
+		return nil, err
+	}
+	if view.Watch, err = s.standing(c, m, rel.State); err != nil {
+		return nil, err
+	}
+	view.Decisions, err = s.o.Records.DecisionsOf(c.Context(), rel.State.Model, rel.State.Number)
 	return view, err
 }
 

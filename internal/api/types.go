@@ -75,12 +75,28 @@ type Release struct {
 	Scored             uint64                 `json:"scored,omitempty"`
 	Pause              *rollout.Pause         `json:"pause,omitempty"`
 	Test               *rollout.TestOutcome   `json:"test,omitempty"`
+	Watch              *StandingWatch         `json:"watch,omitempty"`  // what is seen since it succeeded; only of the latest release
 	Strata             []rollout.Stratum      `json:"strata,omitempty"` // only when one release is asked for
 	Baseline           *release.Baseline      `json:"baseline,omitempty"`
 	Decisions          []rollout.Decision     `json:"decisions,omitempty"`
 	Spec               *release.Model         `json:"spec,omitempty"` // the file as it was frozen, only when one release is asked for
 	SpecHash           string                 `json:"specHash"`
 	Generation         uint64                 `json:"generation"`
+}
+
+// StandingWatch is what is seen of a live version against the hold-back that its release kept. It never moves a share.
+type StandingWatch struct {
+	Watching      bool           `json:"watching"` // false: there is no hold-back to compare with, or nothing that can be watched
+	Since         *time.Time     `json:"since,omitempty"`
+	Closed        *time.Time     `json:"closed,omitempty"` // end of the latest window
+	Windows       int            `json:"windows"`
+	WindowSeconds float64        `json:"windowSeconds"`
+	ARL           float64        `json:"arl"`    // windows between false alarms, at least, in the mean
+	LnE           float64        `json:"lnE"`    // evidence now
+	Bar           float64        `json:"bar"`    // alarm at this evidence: ln ARL
+	Within        float64        `json:"within"` // the largest chance of a false alarm since it began
+	Reason        string         `json:"reason"`
+	Alarm         *rollout.Alarm `json:"alarm,omitempty"` // the latest
 }
 
 // StartRequest starts a release.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"sluice.dev/sluice/internal/judge"
+	"sluice.dev/sluice/internal/records"
 	"sluice.dev/sluice/internal/release"
 	"sluice.dev/sluice/internal/rollout"
 )
@@ -35,6 +37,30 @@ func (s *server) view(st rollout.State) Release {
 	}
 	out.Duration = time.Duration(out.Duration * float64(time.Second)).Round(time.Millisecond).Seconds()
 	return out
+}
+
+// standing is what is seen since the latest release succeeded; nil for any other.
+func (s *server) standing(c call, m records.Model, st rollout.State) (*StandingWatch, error) {
+	if m.Last != st.Number || m.Running != 0 || st.Phase != rollout.Succeeded {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	out := &StandingWatch{WindowSeconds: judge.StandingWindow.Seconds(), ARL: judge.StandingARL, Alarm: st.Alarm}
+	if !m.Holds(&st) {
+		out.Reason = "nothing is watched: no hold-back stayed to compare with (plan.keepHoldback keeps it)"
+		return out, nil
+	}
+	w, _, err := s.o.Records.Standing(c.Context(), st.Model, st.Number)
+	if err != nil {
+		return nil, err
+	}
+	if w.Began.IsZero() || w.Round != st.Alarms() {
+		out.Watching, out.Reason = true, "it begins when telemetry arrives"
+		return out, nil
+	}
+	out.Watching = len(w.Metrics) > 0
+	out.Since, out.Closed, out.Windows = &w.Began, &w.Closed, w.Windows
+	out.LnE, out.Bar, out.Within, out.Reason = w.Look.LnE, w.Look.Bar, w.Look.Within, w.Look.Reason
+	return out, nil
 }
 
 // attach binds the suites that a file names to their content: the step's path becomes path@HASH, so

@@ -33,9 +33,9 @@ func (e *evidence) View(model string, number uint32) (controller.Evident, error)
 // Mark implements controller.Evidence.
 func (e *evidence) Mark(ctx context.Context, m release.Mark) error { return e.publisher.Mark(ctx, m) }
 
-// Ended keeps the final tallies of a release, one blob per partition, and forgets them. A partition that
-// was kept before is not written again.
-func (e *evidence) Ended(ctx context.Context, model string, number uint32) error {
+// Ended keeps the final tallies of a release, one blob per partition, and forgets them unless its hold-back stays. A
+// partition that was kept before is not written again.
+func (e *evidence) Ended(ctx context.Context, model string, number uint32, holding bool) error {
 	final, err := e.folder.Final(ctx, model, number)
 	if err != nil {
 		return err
@@ -45,6 +45,9 @@ func (e *evidence) Ended(ctx context.Context, model string, number uint32) error
 		if err != nil && !records.IsConflict(err) {
 			return release.Unavailable("keep the final tally", err, "partition %d of release %s/%d", p, model, number)
 		}
+	}
+	if holding {
+		return nil
 	}
 	e.folder.Forget(model, number)
 	e.rates.Delete(model)

@@ -39,11 +39,32 @@ func (e *env) view(r api.Release, width int) string {
 		b.WriteString(e.stepLine(r, s))
 	}
 	e.explain(&b, r, width)
+	e.watched(&b, r, width)
 	e.tested(&b, r, width)
 	if len(r.Verdicts) > 0 {
 		b.WriteString(e.evidence(r, width))
 	}
 	return b.String()
+}
+
+// watched is what the standing watch sees since the release succeeded.
+func (e *env) watched(b *strings.Builder, r api.Release, width int) {
+	if r.Watch == nil {
+		return
+	}
+	lines := []string{r.Watch.Reason}
+	color := faint
+	if a := r.Watch.Alarm; a != nil {
+		color = bad
+		lines = []string{fmt.Sprintf("alarm %d at %s: %s", a.Number, a.Time.UTC().Format("2006-01-02 15:04 UTC"), a.Reason), "since then: " + r.Watch.Reason}
+	}
+	head := "watch"
+	for _, text := range lines {
+		for _, part := range wrap(text, width-13) {
+			fmt.Fprintf(b, "  %s %s\n", e.paint(color, fmt.Sprintf("%-9s", head)), part)
+			head = ""
+		}
+	}
 }
 
 // tested is what the test step found, and how to see all of it.

@@ -22,8 +22,9 @@ type Evidence interface {
 	View(model string, number uint32) (Evident, error)
 	// Mark writes a baseline into every partition's log, durably; repeating it is harmless.
 	Mark(ctx context.Context, m release.Mark) error
-	// Ended tells that a release is over: its tallies are frozen.
-	Ended(ctx context.Context, model string, number uint32) error
+	// Ended tells that a release is over: its tallies are frozen, and forgotten unless it holds back: then they are counted on
+	// until Ended is told again.
+	Ended(ctx context.Context, model string, number uint32, holding bool) error
 }
 
 // Evident is what is known of one release at one moment.
@@ -71,6 +72,7 @@ type Controller struct {
 	cache map[string]*judge.Cache // by release; owned by the loop
 	saved map[string]time.Time    // when the clock was last saved; owned by the loop
 	over  map[string]uint32       // by model, the ended release after which nothing is left to do; owned by the loop
+	held  map[string]*held        // by model, the ended release whose hold-back is watched; owned by the loop
 
 	metrics *metrics
 
@@ -85,7 +87,7 @@ func New(o Options) *Controller {
 	if o.Every == 0 {
 		o.Every = time.Second
 	}
-	return &Controller{o: o, cache: map[string]*judge.Cache{}, saved: map[string]time.Time{}, over: map[string]uint32{}, running: map[string]bool{}, metrics: newMetrics()}
+	return &Controller{o: o, cache: map[string]*judge.Cache{}, saved: map[string]time.Time{}, over: map[string]uint32{}, held: map[string]*held{}, running: map[string]bool{}, metrics: newMetrics()}
 }
 
 // leaseTTL is how long a leader that vanished is waited for; an embedded store needs no wait.
@@ -167,7 +169,7 @@ func (c *Controller) Tick(ctx context.Context, now time.Time, lease records.Leas
 		if m.Running != 0 {
 			faults = append(faults, c.tickRelease(ctx, m, now, lease))
 		}
-		faults = append(faults, c.closeEnded(ctx, m))
+		faults = append(faults, c.closeEnded(ctx, m, now, lease))
 	}
 	if _, err := c.o.Records.Publish(ctx, c.o.Lease); err != nil {
 		faults = append(faults, err)
@@ -210,13 +212,16 @@ func (c *Controller) tickRelease(ctx context.Context, m records.Model, now time.
 // closeEnded does what is left after a release's end, tick by tick until all of it is done: its effects,
 // and its tallies. The end need not have been decided here: people abort and undo without the controller,
 // and a leader may die right after its decision.
-func (c *Controller) closeEnded(ctx context.Context, m records.Model) error {
+func (c *Controller) closeEnded(ctx context.Context, m records.Model, now time.Time, lease records.Lease) error {
 	name, n := m.Spec.Metadata.Name, m.Last
 	if m.Running != 0 {
 		n-- // releases follow each other: the one before has ended
 	}
 	if n == 0 || c.over[name] == n {
 		return nil
+	}
+	if err := c.letGo(ctx, name, n); err != nil {
+		return err
 	}
 	rel, err := c.o.Records.Release(ctx, name, n)
 	if err != nil || !rel.State.Phase.Ended() {
@@ -228,9 +233,13 @@ func (c *Controller) closeEnded(ctx context.Context, m records.Model) error {
 	delete(c.cache, key(rel.State))
 	delete(c.saved, key(rel.State))
 	c.startEffects(ctx, rel.State)
-	if err := c.o.Evidence.Ended(ctx, name, n); err != nil {
+	if m.Holds(&rel.State) {
+		return c.watch(ctx, rel, now, lease)
+	}
+	if err := c.o.Evidence.Ended(ctx, name, n, false); err != nil {
 		return err
 	}
+	delete(c.held, name)
 	if len(rel.State.Effects) == 0 {
 		c.over[name] = n
 	}

@@ -54,7 +54,7 @@ func (o *outside) Run(context.Context, string, string, release.Model, string) (r
 	return rollout.TestOutcome{}, errors.New("no suite here")
 }
 
-func (o *outside) Ended(_ context.Context, _ string, n uint32) error {
+func (o *outside) Ended(_ context.Context, _ string, n uint32, _ bool) error {
 	if o.kept = append(o.kept, n); len(o.kept) == 1 {
 		return errors.New("the store is away")
 	}

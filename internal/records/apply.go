@@ -150,7 +150,14 @@ func (r *Records) ApplyTo(ctx context.Context, rel Release, in rollout.Input, fe
 		if err != nil {
 			return rel, nil, err
 		}
-		closeModel(&m, next)
+		if rel.State.Phase.Ended() {
+			err = linkModel(&m, next)
+		} else {
+			closeModel(&m, next)
+		}
+		if err != nil {
+			return rel, nil, err
+		}
 		c.model, c.modelRev = &m, rev
 	}
 	rev, err := r.commit(ctx, c)
@@ -165,7 +172,17 @@ func (r *Records) ApplyTo(ctx context.Context, rel Release, in rollout.Input, fe
 
 // changesModel says whether a transition also touches the model's record.
 func changesModel(before, after rollout.State) bool {
-	return after.Phase.Ended() && !before.Phase.Ended()
+	return after.Phase.Ended() && after.LastHash != before.LastHash
+}
+
+// linkModel lets the next release follow what was put on record of an ended one. Once the next one has begun, its chain goes
+// on from there, and nothing more can be put between.
+func linkModel(m *modelRecord, s rollout.State) error {
+	if m.Running != 0 || m.Last != s.Number {
+		return release.Conflict(fmt.Sprintf("put on record of release %s/%d", s.Model, s.Number), "release %d has begun", m.Last)
+	}
+	m.Chain = s.LastHash
+	return nil
 }
 
 // closeModel brings the model's record up to date with a release that has ended.

@@ -21,6 +21,7 @@
 //	file/HASH         a suite that a model refers to
 //	tally/P           the folder's snapshot of partition P (package ingest)
 //	final/NAME/N/P    the tally of an ended release
+//	watch/NAME/N      the standing watch over a hold-back that stayed, written once per window
 //	looks/NAME/N      what the looks at a release said over time, its growing end (package looks)
 //	looks/NAME/N/L/C  chunk C of its level L
 //

@@ -44,6 +44,12 @@ type Model struct {
 	Revision store.Revision
 }
 
+// Holds says whether a release of the model is over and its hold-back stays: it succeeded, no other has begun since, and
+// the present file still asks for it.
+func (m Model) Holds(s *rollout.State) bool {
+	return m.Running == 0 && m.Last == s.Number && m.Spec.Spec.Plan.KeepHoldback && s.Holding()
+}
+
 // Release is a release's state and the revision under which it is stored.
 type Release struct {
 	State    rollout.State
@@ -313,7 +319,7 @@ func translate(op string, err error) error {
 }
 
 // Counted returns the frozen model and the number of arms of a running release, by the compact key
-// under which events name it. ok is false for a release that is not known or has ended.
+// under which events name it. ok is false for a release that is not known or has ended, but for one that keeps its hold-back.
 func (r *Records) Counted(ctx context.Context, key release.ModelKey, number uint32) (m *release.Model, arms int, ok bool, err error) {
 	entries, err := r.store.List(ctx, "model/")
 	if err != nil {
@@ -331,7 +337,11 @@ func (r *Records) Counted(ctx context.Context, key release.ModelKey, number uint
 		if err != nil {
 			return nil, 0, false, err
 		}
-		return &rel.State.Spec, 2, !rel.State.Phase.Ended(), nil
+		var m modelRecord
+		if err := decode(e, &m); err != nil {
+			return nil, 0, false, err
+		}
+		return &rel.State.Spec, 2, !rel.State.Phase.Ended() || m.public(0).Holds(&rel.State), nil
 	}
 	return nil, 0, false, nil
 }

@@ -109,7 +109,9 @@ func (r *Records) projectModel(ctx context.Context, m modelRecord) (assign.Route
 		if err != nil {
 			return assign.RouteSpec{}, err
 		}
-		route = rel.State.Routing()
+		if m.Running != 0 || m.public(0).Holds(&rel.State) {
+			route = rel.State.Routing()
+		}
 	}
 	route.Capture = m.Spec.Spec.Capture
 	return route, nil

@@ -17,7 +17,7 @@ type NotifyConfig struct {
 	Secret Secret `json:"secret,omitempty"`
 	// json (default), all fields of the decision, or slack, a text that Slack and Mattermost show.
 	Format NotifyFormat `json:"format,omitempty"`
-	// Decisions that are told. Default: pause, rollback, finish, stop and undo.
+	// Decisions that are told. Default: pause, rollback, finish, stop, undo and note, which is an alarm of the standing watch.
 	On []NotifyOn `json:"on,omitempty"`
 }
 
@@ -43,8 +43,8 @@ func (NotifyOn) Values() []string {
 	}
 }
 
-// defaultNotifyOn are the decisions after which somebody may want to look.
-var defaultNotifyOn = []NotifyOn{"pause", "rollback", "finish", "stop", "undo"}
+// defaultNotifyOn are the decisions after which somebody may want to look. Of notes, only alarms of the standing watch are told at all.
+var defaultNotifyOn = []NotifyOn{"pause", "rollback", "finish", "stop", "undo", "note"}
 
 // maxNotify bounds the webhooks of one process.
 const maxNotify = 32

@@ -12,6 +12,7 @@
 //     barriers, harm, gate, deadline.
 //  4. gate.go: per kind of step, what must be true to advance. barrier.go: what forbids advancing.
 //  5. move.go: entering steps, strata, pausing and the ends. command.go: what people may do.
+//     alarm.go: what is put on record after a success.
 //  6. decide.go: the records and their chain. routing.go: what gateways serve.
 //  7. explain.go, progress.go: the same in words and for status bars.
 //
@@ -22,7 +23,8 @@
 //   - Harm is acted upon in every state that is not an end, paused and held ones included: withdrawing
 //     needs nobody's permission and no complete telemetry.
 //   - The candidate's share never falls while a release runs; it is 0 after RolledBack and Stopped.
-//   - An ended release takes acknowledgements of its effects and nothing else.
+//   - An ended release takes acknowledgements of its effects, and alarms of the standing watch while it keeps its hold-back;
+//     nothing else, and neither moves a share.
 //   - Every change of what is served is a decision, and opens a stratum or closes the last one.
 //   - A jump of the clock passes no hold and no deadline: a tick counts for at most five seconds, and
 //     only while all live gateways serve the present generation and telemetry arrives.

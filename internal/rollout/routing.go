@@ -24,7 +24,7 @@ func (s *State) Routing() assign.RouteSpec {
 		Model: s.Model, Generation: s.Generation, Match: spec.Match, Dialect: spec.Dialect, Unit: spec.Unit,
 		Signals: s.Spec.Signals(), Limits: spec.Limits, Horizon: spec.Feedback.Horizon, Salt: s.Salt,
 	}
-	if s.Phase.Ended() && !s.holding() {
+	if s.Phase.Ended() && !s.Holding() {
 		r.Kind, r.Serve = release.ExposureOutside, assign.Initial()
 		r.Arms = []assign.ArmSpec{s.arm(s.Serving())}
 		return r
@@ -51,8 +51,8 @@ func (s *State) Serving() string {
 	return s.Live
 }
 
-// holding says whether an ended release keeps its hold-back on the former version.
-func (s *State) holding() bool {
+// Holding says whether an ended release keeps its hold-back on the former version, until another release starts.
+func (s *State) Holding() bool {
 	return s.Phase == Succeeded && s.Share() < release.Whole && len(s.Strata) > 0
 }
 

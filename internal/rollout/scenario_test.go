@@ -157,6 +157,12 @@ func (sc *scenario) line(line string) {
 		sc.input(Input{Done: &Done{Key: sc.key(a.words[0]), Err: a.kv["why"]}})
 	case "breaker":
 		sc.input(Input{Breaker: &BreakerTrip{Gateway: a.words[0], Reason: a.kv["why"], Closed: slices.Contains(a.words, "closed")}})
+	case "alarm":
+		n, err := strconv.Atoi(a.words[0])
+		if err != nil {
+			sc.t.Fatal(err)
+		}
+		sc.input(Input{Alarm: &Alarm{Number: n, Metric: "errors", Since: sc.now.Add(-time.Hour), Reason: strings.ReplaceAll(a.kv["why"], "_", " ")}})
 	case "clock":
 		sc.now = sc.now.Add(duration(sc.t, a.words[0]))
 	case "restart": // the state is everything: only what was stored goes on

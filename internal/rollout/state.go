@@ -66,6 +66,7 @@ type State struct {
 	Memory          judge.Memory      `json:"memory"`
 	Last            *judge.Assessment `json:"last,omitempty"` // the latest assessment, for display; never decides
 	Test            *TestOutcome      `json:"test,omitempty"`
+	Alarm           *Alarm            `json:"alarm,omitempty"` // of the standing watch over the hold-back, the latest
 
 	Effects    []Effect `json:"effects,omitempty"` // to be run until acknowledged
 	NextEffect uint64   `json:"nextEffect"`
@@ -203,6 +204,16 @@ type Effect struct {
 	Baseline *release.Baseline `json:"baseline,omitempty"`
 }
 
+// Alarm is what the standing watch found in a release that succeeded and keeps its hold-back. It goes on record and is told
+// to whoever listens; it moves nothing.
+type Alarm struct {
+	Number int       `json:"number"` // from 1 within the release
+	Time   time.Time `json:"time"`
+	Metric string    `json:"metric"`
+	Since  time.Time `json:"since"` // when it probably began
+	Reason string    `json:"reason"`
+}
+
 // Input is what Step reacts to: exactly one of the pointers is set beside Now.
 type Input struct {
 	Now     time.Time
@@ -211,6 +222,7 @@ type Input struct {
 	Done    *Done
 	Command *Command
 	Breaker *BreakerTrip
+	Alarm   *Alarm // its Time is not read: Now is
 }
 
 // Tick comes once a second with what is known.

@@ -35,6 +35,8 @@ func Step(s State, in Input) (State, []Decision, error) {
 		t.done(*in.Done)
 	case in.Breaker != nil:
 		t.breaker(*in.Breaker)
+	case in.Alarm != nil:
+		t.alarm(*in.Alarm)
 	case in.Command != nil:
 		t.by = person(*in.Command)
 		commands[in.Command.Kind].do(t, *in.Command)
@@ -75,6 +77,8 @@ func check(s *State, in Input) error {
 		return checkCommand(s, *in.Command)
 	case in.Done != nil:
 		return checkDone(s, *in.Done)
+	case in.Alarm != nil:
+		return checkAlarm(s, *in.Alarm)
 	case s.Phase.Ended():
 		return release.Conflict(op, "it has ended: %s", s.Phase).Fix("start a new release")
 	case in.Test != nil && s.kind() != release.StepTest:
@@ -88,7 +92,7 @@ func check(s *State, in Input) error {
 }
 
 func given(in Input) (n int) {
-	for _, set := range [...]bool{in.Tick != nil, in.Test != nil, in.Done != nil, in.Command != nil, in.Breaker != nil} {
+	for _, set := range [...]bool{in.Tick != nil, in.Test != nil, in.Done != nil, in.Command != nil, in.Breaker != nil, in.Alarm != nil} {
 		if set {
 			n++
 		}
@@ -123,6 +127,11 @@ func normal(in Input) Input {
 		b := *in.Breaker
 		b.Gateway, b.Reason = clean(b.Gateway), clean(b.Reason)
 		in.Breaker = &b
+	}
+	if in.Alarm != nil {
+		a := *in.Alarm
+		a.Metric, a.Reason, a.Since = clean(a.Metric), clean(a.Reason), instant(a.Since)
+		in.Alarm = &a
 	}
 	if in.Done != nil {
 		d := *in.Done

@@ -326,3 +326,23 @@ func BenchmarkTick(b *testing.B) {
 		}
 	}
 }
+
+// An alarm is told to whoever listens, and remembered without changing why the release ended.
+func TestAlarmOfTheStandingWatch(t *testing.T) {
+	sc := after(t, "plan keepHoldback=true\nstep production holdback=5% watch=10m\nbegin\ntick baseline\ndone writeBaseline\ntick for=15m every=5s until")
+	before := sc.s
+	log := sc.must(Input{Alarm: &Alarm{Number: 1, Metric: "errors", Since: sc.now.In(time.FixedZone("x", 3600)), Reason: " errors: worse "}})
+	if len(log) != 1 || log[0].What != Note || log[0].By != "sluice" || log[0].Reason != "standing watch: errors: worse; sluice undo credit takes the version back" {
+		t.Fatalf("%+v", log)
+	}
+	e := sc.s.Effects[len(sc.s.Effects)-1]
+	if e.Kind != Notify || e.Decision != log[0].Number || len(sc.s.Effects) != len(before.Effects)+1 {
+		t.Errorf("effects %+v", sc.s.Effects)
+	}
+	if a := sc.s.Alarm; a.Time != log[0].Time || a.Since.Location() != time.UTC || sc.s.Alarms() != 1 || before.Alarms() != 0 {
+		t.Errorf("alarm %+v", a)
+	}
+	if sc.s.Reason != before.Reason || sc.s.Generation != before.Generation || sc.s.Phase != before.Phase || sc.s.Share() != before.Share() {
+		t.Errorf("%+v", sc.s)
+	}
+}

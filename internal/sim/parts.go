@@ -102,7 +102,7 @@ func (e *evidencePart) Mark(ctx context.Context, m release.Mark) error {
 	return release.Unavailable("mark", errAway, "no gateway")
 }
 
-func (e *evidencePart) Ended(ctx context.Context, model string, number uint32) error {
+func (e *evidencePart) Ended(ctx context.Context, model string, number uint32, holding bool) error {
 	f := e.w.folder.Load()
 	if f == nil {
 		return release.Unavailable("end", errAway, "no folder")
@@ -117,7 +117,9 @@ func (e *evidencePart) Ended(ctx context.Context, model string, number uint32) e
 			return err
 		}
 	}
-	f.Forget(model, number)
+	if !holding {
+		f.Forget(model, number)
+	}
 	return nil
 }
 
