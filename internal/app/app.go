@@ -141,7 +141,7 @@ func (a *App) openStore(ctx context.Context) error {
 		o.Dir = filepath.Join(spec.DataDir, "store")
 		a.store, err = natsstore.OpenEmbedded(ctx, o)
 	} else {
-		o.URLs, o.Creds, o.Replicas = spec.Store.Address, spec.Store.Credentials, spec.Store.Replicas
+		o.URLs, o.Creds, o.CA, o.Replicas = spec.Store.Address, spec.Store.Credentials, spec.Store.CA, spec.Store.Replicas
 		a.store, err = natsstore.OpenCluster(ctx, o)
 	}
 	switch {

@@ -73,6 +73,11 @@ func (c *copies) close(ctx context.Context) error {
 func (x *exchange) mirror() bool {
 	const candidate = 1
 	v := x.m.arms[candidate].version
+	if x.upgrade != "" || x.sent != nil {
+		// A connection that is switched, and a body that goes on while it is answered, can't be had twice.
+		x.m.metrics.mirrorDrops.Inc()
+		return false
+	}
 	if v.err != nil || !v.gate.take(1) {
 		x.m.metrics.mirrorDrops.Inc()
 		return false

@@ -187,3 +187,20 @@ func TestCloseEndsCopies(t *testing.T) {
 		}
 	})
 }
+
+// A connection that switches protocols can't be had twice: its request is not mirrored, and counted as dropped.
+func TestUpgradesAreNotMirrored(t *testing.T) {
+	w := newWorld(t, credit(0, shadowed(release.Whole)))
+	w.rawUpstream("live", switching("websocket"))
+	w.upstream("candidate", func(http.ResponseWriter, *http.Request) { t.Error("the candidate got a copy") })
+	conn := w.dial(t)
+	defer func() { _ = conn.Close() }()
+	fmt.Fprint(conn, upgradeRequest)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%+v, %v", resp, err)
+	}
+	if e := w.sink.wait(t, 1)[0]; e.Flags&release.FlagMirrored != 0 || e.Status != 101 {
+		t.Errorf("recorded %+v", e)
+	}
+}

@@ -34,6 +34,9 @@ func OpenCluster(ctx context.Context, o Options) (*Store, error) {
 	if o.Creds != "" {
 		options = append(options, nats.UserCredentials(o.Creds))
 	}
+	if o.CA != "" {
+		options = append(options, nats.RootCAs(o.CA))
+	}
 	nc, err := nats.Connect(o.URLs, options...)
 	if err != nil {
 		return nil, fmt.Errorf("cluster store at %s: %w", o.URLs, err)

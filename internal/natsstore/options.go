@@ -39,6 +39,8 @@ type Options struct {
 	URLs string
 	// Creds is the credentials file for the cluster. Default: none.
 	Creds string
+	// CA is a PEM file of the authorities that the cluster's certificates must descend from. Default: the system's.
+	CA string
 	// Replicas is on how many servers of the cluster each stream lies: 1, 3 or 5. Default 3.
 	Replicas int
 }
