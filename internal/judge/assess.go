@@ -187,12 +187,13 @@ func (j *judging) verdict(i, arm int) Verdict {
 	if s.known {
 		f = j.judgeServing(s)
 		components = f.harm
-		if j.shadow && arm == 1 {
-			p := j.judgePairs(s, 1-s.serving)
-			components = append(components, p.harm...)
-			if j.onPairs {
-				f = p
-			}
+		switch {
+		case !j.shadow || arm != 1:
+		case j.onPairs:
+			f = j.judgePairs(s, 1-s.serving)
+			components = append(components, f.harm...)
+		default:
+			components = append(components, j.pairsHarm(s, 1-s.serving)...)
 		}
 	}
 	lnHarm, by, harm := j.mem.harm(s, components)

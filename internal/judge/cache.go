@@ -17,6 +17,8 @@ type Cache struct {
 	labels  map[labelKey]cachedLabel
 	points  map[labelKey]cachedPoints
 	classes map[classKey]cachedClass
+	pairs   map[int]cachedPairs // by metric
+	equals  map[sumKey]cachedEqual
 	work    *binSum // sums of one look
 }
 
@@ -126,6 +128,32 @@ func (c *Cache) sum(s *subject, k comp, vs []versus, m marks, pick func(*versus)
 	e.at, e.all = m, c.work.binned()
 	e.all.seen = m.seen
 	return e.all
+}
+
+// cachedPairs is the evidence for harm of a metric's pairs, with all that it was computed from.
+type cachedPairs struct {
+	at   pairsMark
+	harm []component
+}
+
+type pairsMark struct {
+	rows                        mark
+	share, alpha, weight, worse float64
+	tolerate, margin            bound
+	made                        int64 // the baseline
+}
+
+// cachedEqual is the evidence against equal would-be arms (checkAA), with what it was computed from.
+type cachedEqual struct {
+	at equalMark
+	ln float64
+}
+
+type equalMark struct {
+	marks
+	firsts [2]float64
+	made   uint64 // observations of the baseline
+	alpha  float64
 }
 
 type cachedDrift struct {

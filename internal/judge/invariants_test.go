@@ -183,6 +183,26 @@ func grow(t *rapid.T, v *tally.View) {
 				}
 			}
 		}
+		if p := v.Strata[i].Pairs; p != nil {
+			for k := range p.Metrics {
+				growPair(&p.Metrics[k])
+			}
+		}
+	}
+}
+
+func growPair(m *tally.PairMetricView) {
+	if m.N == nil {
+		return
+	}
+	m.N[9]++
+	m.D[9]++
+	m.CandOnly++
+	for i := range m.Live {
+		m.Live[i][9]++
+	}
+	for i := range m.Over {
+		m.Over[i][9]++
 	}
 }
 

@@ -104,6 +104,33 @@ func (j *judging) judgePairs(s *subject, share float64) finding {
 	return f
 }
 
+// pairsHarm is judgePairs' evidence for harm after the shadow step, when its pairs are there but for a few that come late: it is
+// computed again when one did.
+func (j *judging) pairsHarm(s *subject, share float64) []component {
+	if s.explain {
+		return j.judgePairs(s, share).harm
+	}
+	at := pairsMark{share: share, alpha: s.alpha, weight: s.weight, worse: s.worse, tolerate: s.tolerate, margin: s.margin, made: j.in.Baseline.Made}
+	for i := range j.in.Strata {
+		st := &j.in.Strata[i]
+		if st.Kind != release.ExposureWouldBe {
+			continue
+		}
+		if v := j.view(st.ID); v != nil && v.Pairs != nil && s.index < len(v.Pairs.Metrics) {
+			at.rows.add(st.ID, sum(v.Pairs.Metrics[s.index].N))
+		}
+	}
+	if e, ok := j.cache.pairs[s.index]; ok && e.at == at {
+		return e.harm
+	}
+	if j.cache.pairs == nil {
+		j.cache.pairs = map[int]cachedPairs{}
+	}
+	e := cachedPairs{at, j.judgePairs(s, share).harm}
+	j.cache.pairs[s.index] = e
+	return e.harm
+}
+
 // paired judges events, proportions and means.
 func (s *subject) paired(p *pairSum, share float64, f *finding) {
 	f.live.Value, f.cand.Value = p.liveY/p.rows, p.candY/p.rows

@@ -21,7 +21,7 @@ func (j *judging) checkAA(a *Assessment) {
 			if !s.known || !s.decides() || !s.binary() && s.metric.Kind != release.MetricMean {
 				continue
 			}
-			ln := s.equal(vs)
+			ln := j.cache.equal(s, vs)
 			sup := j.mem.raise("aa/"+key(s.metric.Name, arm), ln)
 			if sup+math.Log(s.weight) >= -math.Log(s.alpha) {
 				a.Ratio.Warn = true
@@ -29,6 +29,26 @@ func (j *judging) checkAA(a *Assessment) {
 			}
 		}
 	}
+}
+
+// equal is subject.equal, computed again when something came to the would-be strata, which after the shadow step is rare.
+func (c *Cache) equal(s *subject, vs []versus) float64 {
+	at := equalMark{marks: marksOf(s.index, vs), made: s.base.N, alpha: s.alpha}
+	for i := range vs {
+		l := s.firsts(&vs[i], false)
+		at.firsts[0] += l.KA
+		at.firsts[1] += l.KB
+	}
+	id := sumKey{s.index, s.arm, compRate}
+	if e, ok := c.equals[id]; ok && e.at == at {
+		return e.ln
+	}
+	if c.equals == nil {
+		c.equals = map[sumKey]cachedEqual{}
+	}
+	e := cachedEqual{at, s.equal(vs)}
+	c.equals[id] = e
+	return e.ln
 }
 
 // equal is the two-sided ln E against "no difference between would-be arms", half of alpha to each engine.
