@@ -182,15 +182,15 @@ func (e *env) adjustCmd() *cobra.Command {
 }
 
 func (e *env) feedbackCmd() *cobra.Command {
-	var id, metric, value, file string
+	var o told
 	cmd := &cobra.Command{
-		Use:   "feedback (--id ID --metric NAME --value VALUE | -f FILE)",
+		Use:   "feedback (--id ID | --model MODEL --unit UNIT) --metric NAME --value VALUE | -f FILE",
 		Short: "Tell the outcome of an exposure (its id was in the answer's X-Sluice-Id)",
 		Example: "  sluice feedback --id \"$ID\" --metric outcome --value approve\n" +
 			"  sluice feedback -f outcomes.jsonl        # {\"id\": ..., \"metric\": ..., \"value\": ...} per line; - is stdin",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			lines, err := e.feedbackLines(id, metric, value, file)
+			lines, err := e.feedbackLines(o)
 			if err != nil {
 				return err
 			}
@@ -210,27 +210,40 @@ func (e *env) feedbackCmd() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&id, "id", "", "exposure id")
-	cmd.Flags().StringVar(&metric, "metric", "", "name of the feedback")
-	cmd.Flags().StringVar(&value, "value", "", "a number, true, false, or a word")
-	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON Lines of feedback; - is stdin")
+	cmd.Flags().StringVar(&o.id, "id", "", "exposure id")
+	cmd.Flags().StringVar(&o.model, "model", "", "without an exposure id: the model ...")
+	cmd.Flags().StringVar(&o.unit, "unit", "", "... and the unit that the outcome belongs to")
+	cmd.Flags().StringVar(&o.key, "key", "", "with --unit: the outcome's own key, so that sending it again counts once")
+	cmd.Flags().StringVar(&o.metric, "metric", "", "name of the feedback")
+	cmd.Flags().StringVar(&o.value, "value", "", "a number, true, false, or a word")
+	cmd.Flags().StringVarP(&o.file, "file", "f", "", "JSON Lines of feedback; - is stdin")
 	return cmd
 }
 
-func (e *env) feedbackLines(id, metric, value, file string) ([]byte, error) {
+// told is what the flags of feedback say.
+type told struct{ id, model, unit, key, metric, value, file string }
+
+func (e *env) feedbackLines(o told) ([]byte, error) {
+	byUnit := o.model != "" || o.unit != "" || o.key != ""
 	switch {
-	case file == "-":
+	case o.file == "-":
 		return io.ReadAll(io.LimitReader(e.in, 64<<20))
-	case file != "":
-		b, err := os.ReadFile(file)
+	case o.file != "":
+		b, err := os.ReadFile(o.file)
 		if err != nil {
 			return nil, usage(err.Error(), "name a file of JSON Lines, or - for stdin")
 		}
 		return b, nil
-	case id == "" || metric == "" || value == "":
-		return nil, usage("--id, --metric and --value are needed together", "or give a file: -f outcomes.jsonl")
+	case o.metric == "" || o.value == "":
+		return nil, usage("--metric and --value are needed", "or give a file: -f outcomes.jsonl")
+	case o.id == "" && !byUnit:
+		return nil, usage("--id is needed, or --model and --unit", "the id was in the answer's X-Sluice-Id; or give a file: -f outcomes.jsonl")
+	case o.id != "" && byUnit:
+		return nil, usage("an id says all: --model, --unit and --key don't go with --id", "leave one or the other out")
+	case byUnit && (o.model == "" || o.unit == ""):
+		return nil, usage("--model and --unit are needed together", "or give the exposure's --id")
 	}
-	return feedbackLine(id, metric, value)
+	return o.line()
 }
 
 func (e *env) auditCmd() *cobra.Command {

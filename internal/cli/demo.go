@@ -70,6 +70,7 @@ func (e *env) demo(ctx context.Context, o demo.Options, leave bool) error {
 	defer d.Close()
 	if talk {
 		s.sayf("users send %d requests a second to %s", d.Rate(), d.Target())
+		s.sayf("watch it in a browser at %s with the token %s", d.Client().Base, d.Client().Token)
 	}
 	s.client = d.Client()
 	result, err := d.Run(ctx)

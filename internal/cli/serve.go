@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -144,17 +143,4 @@ func version() string {
 		return "devel"
 	}
 	return info.Main.Version
-}
-
-// feedbackLine makes one line of feedback. A value that is a JSON number or boolean is sent as one.
-func feedbackLine(id, metric, value string) ([]byte, error) {
-	var v any = value
-	var parsed any
-	if err := json.Unmarshal([]byte(value), &parsed); err == nil {
-		switch parsed.(type) {
-		case float64, bool:
-			v = parsed
-		}
-	}
-	return json.Marshal(map[string]any{"id": id, "metric": metric, "value": v})
 }

@@ -86,6 +86,8 @@ func approvers(a *release.ApprovalStep) string {
 func span(d time.Duration) string {
 	if d >= time.Second {
 		d = d.Truncate(time.Second)
+	} else {
+		d = d.Truncate(10 * time.Millisecond)
 	}
 	return release.Duration(d).String()
 }
