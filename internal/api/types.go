@@ -91,7 +91,7 @@ type StandingWatch struct {
 	Closed        *time.Time     `json:"closed,omitempty"` // end of the latest window
 	Windows       int            `json:"windows"`
 	WindowSeconds float64        `json:"windowSeconds"`
-	ARL           float64        `json:"arl"`    // windows between false alarms, at least, in the mean
+	ARL           float64        `json:"arl"`    // the chance of a false alarm within n windows is at most n/arl
 	LnE           float64        `json:"lnE"`    // evidence now
 	Bar           float64        `json:"bar"`    // alarm at this evidence: ln ARL
 	Within        float64        `json:"within"` // the largest chance of a false alarm since it began

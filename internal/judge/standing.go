@@ -10,10 +10,11 @@ import (
 	"sluice.dev/sluice/internal/stats"
 )
 
-// The standing watch's policy: an e-detector over fixed windows, with a mean time between false alarms of a month.
+// The standing watch's policy: an e-detector over fixed windows; the chance of a false alarm within n windows is at most
+// n/StandingARL, so 3.3 % over a day and a quarter over a week.
 const (
 	StandingWindow = 10 * time.Minute
-	StandingARL    = 4320 // windows: 30 days
+	StandingARL    = 4320 // windows, 30 days; the mean time between false alarms of a detector that has all of it
 )
 
 // Standing watches a version that is live, against the hold-back that its release kept (§1.14, R9). It is plain data, to be

@@ -80,7 +80,7 @@ func TestR9StandingWatchKeepsItsPromise(t *testing.T) {
 		k := newKept(t, uint64(seed), 0.01)
 		alarmed := false
 		for range windows {
-			k.window(400, 0.01, cand)
+			k.window(10_000, 0.01, cand)
 			alarmed = alarmed || k.close(t).Alarm
 		}
 		alarms += int(one(alarmed))
