@@ -246,83 +246,43 @@ func thinning() cell {
 }
 
 // shadowCells are R8: pairs of users who come back, with models that always give the same answer to the same question.
-func shadowCells() []cell { return []cell{deterministic(0), deterministic(.06)} }
+func shadowCells() []cell {
+	return []cell{deterministic(0), deterministic(.06), losing(.8), losing(1.1)}
+}
+
+// rightOf is the share of right answers, 70 % by live, of which 4 points may be lost.
+func rightOf() measured {
+	m := successOf("correct", .7, points(4), none)
+	m.metric.Role = release.Objective
+	return m
+}
+
+// losing is N7 at the margin: 4 % of the users get wrong answers by the candidate alone.
+func losing(exponent float64) cell {
+	name := fmt.Sprintf("shadow, deterministic models, 2000 users with one question each, Zipf %g, 4 %% answered right by live alone: no worse though at the margin", exponent)
+	activity := newZipf(2000, exponent)
+	return cell{
+		id: "N7", name: name, reps: 1000,
+		run: func(c chance) result {
+			edge, _, _, _ := agreeing(c, rightOf(), activity, .04, 0)
+			same, _, _, _ := agreeing(c, rightOf(), activity, 0, 0)
+			worse, _, _, _ := agreeing(c, rightOf(), activity, .12, 0)
+			return result{hit(edge.noWorse), hit(same.noWorse), hit(worse.harm)}
+		},
+		rows: func(x results) []row { return []row{alarm("N7", name, x, 0, alpha, 1, 2)} },
+	}
+}
 
 // deterministic is N7. Each of 2,000 users asks one question again and again; whether a version answers it right is drawn once. differ is the
 // share of questions that either version alone gets wrong; 0: both versions are the same model.
 func deterministic(differ float64) cell {
 	name := fmt.Sprintf("shadow, deterministic models, 2000 users with one question each, Zipf 0.8, %g %% answered right by one alone", 100*2*differ)
 	activity := newZipf(2000, .8)
-	m := successOf("correct", .7, points(4), none)
-	m.metric.Role = release.Objective
-	looks := geometric(200, 12_000, 1.25)
-	once := func(c chance, liveAlone, candAlone float64) (o outcome, first, request bool, state judge.State) {
-		w := newWorld(c, m)
-		w.model.Spec.Plan.Steps = []release.Step{{Shadow: &release.ShadowStep{}}}
-		w.open(1, release.ExposureWouldBe, .8, .2)
-		const unknown, both, onlyLive, onlyCand, neither = 0, 1, 2, 3, 4
-		kind, bin := make([]uint8, 2000), make([]uint16, 2000)
-		p := w.stratum().Pairs
-		pm := &p.Metrics[0]
-		pm.N, pm.D = make([]float64, release.Bins), make([]float64, release.Bins)
-		counted := make([]bool, 2000)
-		var a, b float64
-		at := 0
-		for _, n := range looks {
-			for ; at < n; at++ {
-				u := activity.draw(c)
-				if kind[u] == unknown {
-					bin[u] = uint16(c.IntN(release.Bins))
-					switch x := c.Float64(); {
-					case x < liveAlone:
-						kind[u] = onlyLive
-					case x < liveAlone+candAlone:
-						kind[u] = onlyCand
-					case x < .75:
-						kind[u] = both
-					default:
-						kind[u] = neither
-					}
-				}
-				p.Complete++
-				p.Scored++
-				pm.N[bin[u]]++
-				live, cand := kind[u] == both || kind[u] == onlyLive, kind[u] == both || kind[u] == onlyCand
-				pm.LiveY += hit(live)
-				pm.CandY += hit(cand)
-				pm.LiveSumSq += hit(live)
-				if live == cand {
-					continue
-				}
-				pm.SumSq++
-				pm.D[bin[u]] += hit(cand) - hit(live)
-				if live {
-					a++
-				} else {
-					b++
-				}
-				if !counted[u] {
-					counted[u] = true
-					if live {
-						pm.LiveOnly++
-					} else {
-						pm.CandOnly++
-					}
-				}
-			}
-			as := w.look(release.StepShadow)
-			o.see(&as)
-			state = as.Verdicts[0].State
-			first = first || label(eventSigma, stats.PairedStratum(float64(pm.CandOnly), float64(pm.LiveOnly))).LnAbove(0) >= want
-			request = request || label(eventSigma, stats.PairedStratum(b, a)).LnAbove(0) >= want
-		}
-		return o, first, request, state
-	}
 	return cell{
 		id: "N7", name: name, reps: 1000,
 		run: func(c chance) result {
-			same, first, request, state := once(c, differ, differ)
-			worse, _, _, _ := once(c, differ+.08, differ)
+			same, first, request, state := agreeing(c, rightOf(), activity, differ, differ)
+			worse, _, _, _ := agreeing(c, rightOf(), activity, differ+.08, differ)
 			return result{hit(same.harm), hit(same.noWorse), hit(worse.harm), hit(first), hit(request), hit(state == judge.BurnIn)}
 		},
 		rows: func(x results) []row {
@@ -334,4 +294,70 @@ func deterministic(differ float64) cell {
 			return rows
 		},
 	}
+}
+
+// agreeing lets each of 2,000 users ask one question again and again in a shadow step of 12,000 pairs; whether a version answers it right is
+// drawn once. It says besides judge's outcome whether E1 alarms per user's first discordant pair and per pair.
+func agreeing(c chance, m measured, activity *zipf, liveAlone, candAlone float64) (o outcome, first, request bool, state judge.State) {
+	looks := geometric(200, 12_000, 1.25)
+	w := newWorld(c, m)
+	w.model.Spec.Plan.Steps = []release.Step{{Shadow: &release.ShadowStep{}}}
+	w.open(1, release.ExposureWouldBe, .8, .2)
+	const unknown, both, onlyLive, onlyCand, neither = 0, 1, 2, 3, 4
+	kind, bin := make([]uint8, 2000), make([]uint16, 2000)
+	p := w.stratum().Pairs
+	pm := &p.Metrics[0]
+	pm.N, pm.D = make([]float64, release.Bins), make([]float64, release.Bins)
+	counted := make([]bool, 2000)
+	var a, b float64
+	at := 0
+	for _, n := range looks {
+		for ; at < n; at++ {
+			u := activity.draw(c)
+			if kind[u] == unknown {
+				bin[u] = uint16(c.IntN(release.Bins))
+				switch x := c.Float64(); {
+				case x < liveAlone:
+					kind[u] = onlyLive
+				case x < liveAlone+candAlone:
+					kind[u] = onlyCand
+				case x < .75:
+					kind[u] = both
+				default:
+					kind[u] = neither
+				}
+			}
+			p.Complete++
+			p.Scored++
+			pm.N[bin[u]]++
+			live, cand := kind[u] == both || kind[u] == onlyLive, kind[u] == both || kind[u] == onlyCand
+			pm.LiveY += hit(live)
+			pm.CandY += hit(cand)
+			pm.LiveSumSq += hit(live)
+			if live == cand {
+				continue
+			}
+			pm.SumSq++
+			pm.D[bin[u]] += hit(cand) - hit(live)
+			if live {
+				a++
+			} else {
+				b++
+			}
+			if !counted[u] {
+				counted[u] = true
+				if live {
+					pm.LiveOnly++
+				} else {
+					pm.CandOnly++
+				}
+			}
+		}
+		as := w.look(release.StepShadow)
+		o.see(&as)
+		state = as.Verdicts[0].State
+		first = first || label(eventSigma, stats.PairedStratum(float64(pm.CandOnly), float64(pm.LiveOnly))).LnAbove(0) >= want
+		request = request || label(eventSigma, stats.PairedStratum(b, a)).LnAbove(0) >= want
+	}
+	return o, first, request, state
 }
