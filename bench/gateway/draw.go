@@ -58,8 +58,10 @@ func draw(tables []*table, file string) error {
 		p.Add(bars, text)
 		p.Legend.Add(map[string]string{"http1": "HTTP/1.1", "h2c": "HTTP/2 without TLS"}[t.key], bars)
 	}
+	p.NominalX(names...)
+	p.Y.Max *= 1.3 // room for the legend above the bars
+	p.X.Min, p.X.Max = -0.6, float64(len(names))-0.4
 	p.Legend.Top = true
 	p.Legend.Left = true
-	p.NominalX(names...)
 	return p.Save(8*vg.Inch, 4*vg.Inch, file)
 }
