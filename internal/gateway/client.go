@@ -15,6 +15,9 @@ type client struct {
 	w     *answer
 	wait  time.Duration
 	until time.Time // the deadline that is set
+	// stream says that the answer is a stream of HTTP/2. Its deadline is its own and ends with it, and what is buffered leaves
+	// with the stream's end in one frame: a flush before would cost two more frames and the way through the server's loop.
+	stream bool
 }
 
 // arm sets the deadline anew when a quarter of it has been used up. Connections without deadlines,
@@ -45,7 +48,7 @@ func (c *client) flush() error {
 // done ends a complete answer. What is still buffered must be taken under the deadline, and the
 // deadline must be gone before the connection's next request.
 func (c *client) done() error {
-	if c.until.IsZero() {
+	if c.until.IsZero() || c.stream {
 		return nil
 	}
 	err := c.flush()

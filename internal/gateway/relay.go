@@ -384,7 +384,7 @@ var errClientGone = errors.New("the client went away")
 
 // pump copies the body and says on which side it failed.
 func (x *exchange) pump(try *outcome, stream bool) (upErr, downErr error) {
-	c := client{w: x.w, wait: x.g.opts.Limits.WriteTime}
+	c := client{w: x.w, wait: x.g.opts.Limits.WriteTime, stream: x.r.ProtoMajor == 2}
 	p := newPipe(try.resp.ContentLength)
 	defer p.free()
 	upErr, downErr = x.copy(try, &c, &p, stream)
