@@ -128,8 +128,8 @@ func (w *world) serve(t *testing.T) {
 		Salt:     func() string { return "salt of another release" },
 	}))
 	t.Cleanup(func() {
-		w.Server.CloseClientConnections()
-		w.Server.Close()
+		w.CloseClientConnections()
+		w.Close()
 	})
 }
 
