@@ -47,6 +47,7 @@ type exchange struct {
 
 	span       Span   // nil: nobody follows
 	drawn      bool   // for the sample of bodies
+	copyOf     uint8  // of a copy: the arm that its request is counted for
 	answerType string // Content-Type of the answer, if drawn
 
 	recorded bool

@@ -134,12 +134,16 @@ func (x *exchange) tell(mirrored bool, class string) {
 	}
 }
 
-// exposure is the id that the client got, without the signature that makes it count.
+// exposure is the id that the client got, without the signature that makes it count: of a copy, that of the request that
+// it is a copy of, so that the two answers and their feedback are found together.
 func (x *exchange) exposure() string {
-	if !x.count && x.e.Kind != release.ExposureCopy {
+	t := x.exposureID()
+	switch {
+	case x.e.Kind == release.ExposureCopy:
+		t.Arm, t.Kind = x.copyOf, x.m.Kind
+	case !x.count:
 		return ""
 	}
-	t := x.exposureID()
 	return string(x.g.opts.Keyring().AppendToken(nil, &t)[:unsigned])
 }
 

@@ -66,6 +66,7 @@ func TestTracerFollowsBothLegs(t *testing.T) {
 		})
 	}
 	got := w.do("POST", "/credit", `{"a":1}`, "X-User-Id", "u", "Traceparent", "mine")
+	id := got.header.Get(HeaderID)
 	w.sink.wait(t, 2)
 	for range 2 {
 		if p := <-parents; p != "child of mine" {
@@ -81,8 +82,8 @@ func TestTracerFollowsBothLegs(t *testing.T) {
 		if s.Model != "credit" || s.Version != wantVersion || s.Arm != wantArm || s.Status != 200 || s.Class != "2xx" || s.Method != http.MethodPost || s.Release != 7 {
 			t.Errorf("told %+v", s)
 		}
-		if !s.Mirrored && (s.Exposure == "" || !strings.HasPrefix(got.header.Get(HeaderID), s.Exposure) || len(s.Exposure) >= len(got.header.Get(HeaderID))) {
-			t.Errorf("the exposure is %q of %q", s.Exposure, got.header.Get(HeaderID))
+		if s.Exposure == "" || !strings.HasPrefix(id, s.Exposure) || len(s.Exposure) >= len(id) { // the copy's too
+			t.Errorf("the exposure is %q of %q (mirrored: %v)", s.Exposure, id, s.Mirrored)
 		}
 	}
 	if told[0].Mirrored == told[1].Mirrored {
