@@ -161,21 +161,26 @@ func (r *requests) overs(m measured, arm int, scale, tail float64) {
 	}
 }
 
-// latencyRun looks at a release of a latency metric.
-func latencyRun(c chance, m measured, share, scale, tail float64, looks []int, until func(outcome) bool) (o outcome, at float64) {
+// lookRun serves requests until each look, draws what more tells of them, and looks at the release.
+func lookRun(c chance, m measured, share float64, looks []int, until func(outcome) bool, more func(*requests)) (o outcome, at float64) {
 	r := perRequest(newWorld(c, m))
 	r.open(1, release.ExposureServe, 1-share, share)
 	seen := 0
 	for _, n := range looks {
 		r.serve(n - seen)
 		seen = n
-		r.latencies(m, scale, tail)
+		more(r)
 		a := r.look(release.StepABTest)
 		if o.see(&a); until(o) {
 			return o, float64(n)
 		}
 	}
 	return o, math.Inf(1)
+}
+
+// latencyRun looks at a release of a latency metric.
+func latencyRun(c chance, m measured, share, scale, tail float64, looks []int, until func(outcome) bool) (o outcome, at float64) {
+	return lookRun(c, m, share, looks, until, func(r *requests) { r.latencies(m, scale, tail) })
 }
 
 func harmed(o outcome) bool { return o.harm }
@@ -387,19 +392,7 @@ func driftDelay(share, target float64) cell {
 
 // pointsRun looks at a release of an event metric.
 func pointsRun(c chance, m measured, pA, pB, share float64, looks []int, until func(outcome) bool) (o outcome, at float64) {
-	r := perRequest(newWorld(c, m))
-	r.open(1, release.ExposureServe, 1-share, share)
-	seen := 0
-	for _, n := range looks {
-		r.serve(n - seen)
-		seen = n
-		r.occur(0, true, pA, pB)
-		a := r.look(release.StepABTest)
-		if o.see(&a); until(o) {
-			return o, float64(n)
-		}
-	}
-	return o, math.Inf(1)
+	return lookRun(c, m, share, looks, until, func(r *requests) { r.occur(0, true, pA, pB) })
 }
 
 // pointsAtMargin is F12 by R3: worse by exactly the margin of 0.5 points.
