@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -100,21 +101,24 @@ func TestConnectionsAreKept(t *testing.T) {
 			c.TLS = s.Client().Transport.(*http.Transport).TLSClientConfig
 		}
 		t.Cleanup(s.Close)
-		h := hostOf(t, c, s.URL)
-		for i := range 20 {
-			big := strings.Repeat("x", i*3000)
-			r := &Request{Method: "POST", Target: "/p?q=1", Host: "model", Header: http.Header{"X-A": {"a"}}, Body: [][]byte{[]byte("pre"), []byte(big), []byte("post")}}
-			if i%2 == 1 {
-				r.Body, r.Stream, r.Length = nil, io.NopCloser(strings.NewReader("pre"+big+"post")), map[bool]int64{true: -1, false: int64(len(big) + 7)}[i%4 == 1]
+		// In a bubble, whose clock stands still while a stream is written: what lastWrite allows is never over before that.
+		synctest.Test(t, func(t *testing.T) {
+			h := hostOf(t, c, s.URL)
+			for i := range 20 {
+				big := strings.Repeat("x", i*3000)
+				r := &Request{Method: "POST", Target: "/p?q=1", Host: "model", Header: http.Header{"X-A": {"a"}}, Body: [][]byte{[]byte("pre"), []byte(big), []byte("post")}}
+				if i%2 == 1 {
+					r.Body, r.Stream, r.Length = nil, io.NopCloser(strings.NewReader("pre"+big+"post")), map[bool]int64{true: -1, false: int64(len(big) + 7)}[i%4 == 1]
+				}
+				resp, err := h.Do(t.Context(), r)
+				if err != nil {
+					t.Fatal(scheme, i, err)
+				}
+				if got, want := readAll(t, resp), fmt.Sprintf("POST /p?q=1 model %q a", "pre"+big+"post"); got != want {
+					t.Fatalf("%s %d: got %.80s", scheme, i, got)
+				}
 			}
-			resp, err := h.Do(t.Context(), r)
-			if err != nil {
-				t.Fatal(scheme, i, err)
-			}
-			if got, want := readAll(t, resp), fmt.Sprintf("POST /p?q=1 model %q a", "pre"+big+"post"); got != want {
-				t.Fatalf("%s %d: got %.80s", scheme, i, got)
-			}
-		}
+		})
 		if n := conns.Load(); n != 1 {
 			t.Errorf("%s: %d connections for 20 requests in a row", scheme, n)
 		}
@@ -215,6 +219,7 @@ func TestStaleConnections(t *testing.T) {
 	post := func(h http.Header) *Request {
 		return &Request{Method: "POST", Target: "/", Host: "h", Header: h, Body: [][]byte{[]byte("b")}}
 	}
+	const fresh = -time.Hour // used a moment ago, however long this machine takes to use it again
 	stream := func() *Request {
 		return &Request{Method: "PUT", Target: "/", Host: "h", Header: http.Header{}, Stream: io.NopCloser(strings.NewReader("b")), Length: 1}
 	}
@@ -225,12 +230,12 @@ func TestStaleConnections(t *testing.T) {
 		idle time.Duration
 		ok   bool
 	}{
-		{"GET", func() *Request { return get("/") }, "", 0, true},
-		{"POST", func() *Request { return post(http.Header{}) }, "", 0, false},
-		{"POST with a key", func() *Request { return post(http.Header{"Idempotency-Key": {"k"}}) }, "", 0, true},
+		{"GET", func() *Request { return get("/") }, "", fresh, true},
+		{"POST", func() *Request { return post(http.Header{}) }, "", fresh, false},
+		{"POST with a key", func() *Request { return post(http.Header{"Idempotency-Key": {"k"}}) }, "", fresh, true},
 		{"POST after a long pause", func() *Request { return post(http.Header{}) }, "", 2 * idleLong, true},
-		{"a byte came", func() *Request { return get("/") }, "H", 0, false},
-		{"streamed", stream, "", 0, false},
+		{"a byte came", func() *Request { return get("/") }, "H", fresh, false},
+		{"streamed", stream, "", fresh, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var requests atomic.Int32
@@ -388,12 +393,14 @@ func TestDeadlines(t *testing.T) {
 	if _, err := hostOf(t, c, "http://a").Do(t.Context(), get("/")); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("unreachable: %v", err)
 	}
-	slow := &Client{Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }}
-	r := get("/")
-	r.Until = soon()
-	if _, err := hostOf(t, slow, "http://a").Do(t.Context(), r); !errors.Is(err, os.ErrDeadlineExceeded) || r.Waited <= 0 {
-		t.Errorf("connecting too slowly: %v after %v", err, r.Waited)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		slow := &Client{Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }}
+		r := get("/")
+		r.Until = soon()
+		if _, err := hostOf(t, slow, "http://a").Do(t.Context(), r); !errors.Is(err, os.ErrDeadlineExceeded) || r.Waited != 20*time.Millisecond {
+			t.Errorf("connecting too slowly: %v after %v", err, r.Waited)
+		}
+	})
 }
 
 func TestInformation(t *testing.T) {
