@@ -45,6 +45,7 @@ var arrows = map[string]struct {
 	"internal/records": {"internal/assign internal/judge internal/looks internal/release internal/rollout internal/store", "the one place that knows what is stored"},
 
 	"internal/gateway":    {"internal/assign internal/dialect internal/release internal/upstream", "the data plane stays light"},
+	"internal/front":      {"", "HTTP/1.1 from clients; knows nothing of releases"},
 	"internal/upstream":   {"", "HTTP/1.1 to model servers; knows nothing of releases"},
 	"internal/ofrep":      {"internal/assign internal/release", "the data plane stays light"},
 	"internal/ingest":     {"internal/release internal/tally", "telemetry to log to sums; app hands it the log"},
@@ -56,7 +57,7 @@ var arrows = map[string]struct {
 	"internal/simulate": {"internal/assign internal/judge internal/release internal/rollout internal/stats internal/tally", "the core on a virtual clock"},
 	"internal/compare":  {"internal/stats", "two finished samples of outputs: no release, no traffic, no looking again"},
 	"internal/sim":      {"*", "the whole system in one thread, faults on"},
-	"internal/app":      {"internal/api internal/assign internal/capture internal/console internal/controller internal/dialect internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/oidc internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/telemetry internal/judge", "joins the parts"},
+	"internal/app":      {"internal/api internal/assign internal/capture internal/console internal/controller internal/dialect internal/front internal/gateway internal/ingest internal/natsstore internal/notify internal/ofrep internal/oidc internal/records internal/release internal/rollout internal/store internal/suite internal/tally internal/telemetry internal/judge", "joins the parts"},
 
 	"internal/demo/credittraffic": {"examples/credit", "requests drawn from the example's held-out applicants"},
 	"internal/demo":               {"examples/credit examples/credit/server examples/diagnosis examples/diagnosis/server examples/images examples/images/server examples/llm examples/llm/server examples/web internal/api internal/app internal/demo/credittraffic internal/release internal/rollout internal/suite", "runs the examples against a whole server"},

@@ -47,7 +47,7 @@ func (a *App) startAdmin(spec release.ConfigSpec) error {
 		Status:   a.status,
 		Access:   access,
 	})
-	a.adminPort, err = a.listen("admin", spec.Admin.Listen, spec.Admin.TLS, adminLimits, h)
+	a.adminPort, err = a.listen("admin", spec.Admin.Listen, spec.Admin.TLS, adminLimits, h, asIs)
 	a.stops = append(a.stops, func(context.Context) error { // before that of the port, which waits for open requests
 		h.EndStreams()
 		return nil

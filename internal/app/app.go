@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice.dev/sluice/internal/controller"
+	"sluice.dev/sluice/internal/front"
 	"sluice.dev/sluice/internal/gateway"
 	"sluice.dev/sluice/internal/ingest"
 	"sluice.dev/sluice/internal/natsstore"
@@ -240,7 +241,7 @@ func (a *App) startGateway(ctx context.Context, spec release.ConfigSpec, keys *r
 	a.stops = append(a.stops, a.gateway.Close)
 	a.background("breaker reports", func(ctx context.Context) error { return a.reportTrips(ctx, trips, ctl) })
 	evaluation := a.startOFREP(s, keys, apiKeys)
-	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, beside(evaluation, a.gateway))
+	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, beside(evaluation, a.gateway), inFront)
 	a.stops = append(a.stops, stopStreams(evaluation))
 	return err
 }
@@ -319,11 +320,26 @@ func (a *App) Failed() <-chan error { return a.failed }
 
 // port is a listening HTTP server.
 type port struct {
-	url    string
-	server *http.Server
+	url string
 }
 
-func (a *App) listen(name, address string, tlsFiles *release.TLSConfig, limits release.ServerLimits, h http.Handler) (*port, error) {
+// server is what serves a port: net/http's, or the one before it.
+type server interface {
+	Serve(l net.Listener) error
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
+// inFront serves what is usual without net/http's server; asIs by it alone.
+func inFront(s *http.Server) server { return front.New(s) }
+func asIs(s *http.Server) server    { return s }
+
+// secure is an http.Server behind TLS.
+type secure struct{ *http.Server }
+
+func (s secure) Serve(l net.Listener) error { return s.ServeTLS(l, "", "") }
+
+func (a *App) listen(name, address string, tlsFiles *release.TLSConfig, limits release.ServerLimits, h http.Handler, by func(*http.Server) server) (*port, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, release.Unavailable("listen", err, "the %s port can't be opened at %s", name, address).Fix("is another process using it? set spec.%s.listen, or --%s", name, name)
@@ -337,25 +353,23 @@ func (a *App) listen(name, address string, tlsFiles *release.TLSConfig, limits r
 	if limits.Connections > 0 {
 		l = gateway.Bound(l, limits.Connections)
 	}
+	serves := by(srv)
 	if tlsFiles != nil {
+		serves = secure{srv}
 		if srv.TLSConfig, err = tlsConfig(tlsFiles); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 		scheme = "https"
 	}
-	p := &port{url: scheme + "://" + l.Addr().String(), server: srv}
+	p := &port{url: scheme + "://" + l.Addr().String()}
 	go func() {
-		serve := func() error { return srv.Serve(l) }
-		if tlsFiles != nil {
-			serve = func() error { return srv.ServeTLS(l, "", "") }
-		}
-		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		if err := serves.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- release.Internal("serve", err, "the %s port has ended", name)
 		}
 	}()
 	a.stops = append(a.stops, func(ctx context.Context) error {
-		if err := srv.Shutdown(ctx); err != nil {
-			return errors.Join(err, srv.Close())
+		if err := serves.Shutdown(ctx); err != nil {
+			return errors.Join(err, serves.Close())
 		}
 		return nil
 	})

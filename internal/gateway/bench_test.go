@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"sluice.dev/sluice/internal/assign"
+	"sluice.dev/sluice/internal/front"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -195,21 +195,31 @@ func BenchmarkLoopback(b *testing.B) {
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target); r.SetXForwarded() },
 	}
 	for name, h := range map[string]http.Handler{"sluice": benchGateway(b, spec, nil), "reverseproxy": proxy} {
-		b.Run(name, func(b *testing.B) { loopback(b, h) })
+		b.Run(name, func(b *testing.B) { loopback(b, h, name == "sluice") })
 	}
 }
 
-func loopback(b *testing.B, h http.Handler) {
-	front := httptest.NewUnstartedServer(h)
-	front.Config = NewServer(front.Config.Handler, slog.New(slog.DiscardHandler))
-	front.Start()
-	defer front.Close()
+func loopback(b *testing.B, h http.Handler, ours bool) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var s interface {
+		Serve(l net.Listener) error
+		Close() error
+	} = NewServer(h, slog.New(slog.DiscardHandler))
+	if ours {
+		s = front.New(s.(*http.Server))
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	defer func() { _ = s.Close(); <-done }()
 	var unit atomic.Int64
 	b.ReportAllocs()
 	before := cpuTime(b)
 	defer func() { b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/op") }()
 	b.RunParallel(func(pb *testing.PB) {
-		c, err := net.Dial("tcp", front.Listener.Addr().String())
+		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			b.Error(err)
 			return

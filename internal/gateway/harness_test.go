@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice.dev/sluice/internal/assign"
+	"sluice.dev/sluice/internal/front"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -86,7 +87,7 @@ func (n *network) transport() *http.Transport {
 func (n *network) serve(t testing.TB, host string, h http.Handler) {
 	t.Helper()
 	l := n.listen(host)
-	s := NewServer(h, slog.New(slog.DiscardHandler))
+	s := front.New(NewServer(h, slog.New(slog.DiscardHandler)))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close(); <-done })

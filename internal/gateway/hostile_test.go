@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sluice.dev/sluice/internal/front"
 	"sluice.dev/sluice/internal/release"
 )
 
@@ -375,7 +376,7 @@ func TestIdleConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(w.gateway, w.gateway.opts.Logger)
+	s := front.New(NewServer(w.gateway, w.gateway.opts.Logger))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	defer func() { _ = s.Close(); <-done }()

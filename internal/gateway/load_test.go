@@ -88,6 +88,7 @@ func TestNothingPrivateLeaves(t *testing.T) {
 	fmt.Fprintln(&out, w.do("POST", "/-/sluice/feedback", `{"model":"credit","unit":"`+unit+`","metric":"m","value":"`+prompt+`"}`))
 	fmt.Fprintln(&out, w.do("POST", "/-/sluice/feedback", `{"model":"credit","unit":"`+unit+`","metric":"m","value":"`+prompt+`","x":1}`))
 	fmt.Fprintln(&out, w.do("GET", "/-/sluice/healthz", ""))
+	exposures := w.sink.wait(t, 10) // all that is done for a request is done by then
 	families, err := w.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -100,10 +101,13 @@ func TestNothingPrivateLeaves(t *testing.T) {
 	w.logMu.Lock()
 	out.Write(w.log.Bytes())
 	w.logMu.Unlock()
-	if len(w.trips) == 0 || !strings.Contains(out.String(), "breaker") {
+	w.tripMu.Lock()
+	trips := len(w.trips)
+	w.tripMu.Unlock()
+	if trips == 0 || !strings.Contains(out.String(), "breaker") {
 		t.Error("the breaker did not open, so its log line was not seen")
 	}
-	fmt.Fprintf(&out, "%+v", w.sink.all)
+	fmt.Fprintf(&out, "%+v", exposures)
 	for _, planted := range []string{unit, prompt, secret, query} {
 		if i := strings.Index(out.String(), planted); i >= 0 {
 			t.Errorf("%s left: %s", planted, out.String()[max(0, i-200):min(out.Len(), i+100)])

@@ -38,19 +38,26 @@ func TestHundredShareChanges(t *testing.T) {
 	var failed, wrong, asked atomic.Int64
 	strata := sync.Map{}
 	var group sync.WaitGroup
+	var changed atomic.Bool
+	first := make(chan struct{}, clients) // answers before any change
 	group.Go(func() {
+		<-first
 		for i := 1; i <= changes; i++ {
 			time.Sleep(time.Until(begun.Add(last * time.Duration(i) / (changes + 1))))
 			w.routes.Store(tables[i])
 		}
+		changed.Store(true)
 	})
 	for c := range clients {
 		group.Go(func() {
-			for i := 0; time.Since(begun) < last; i++ {
+			for i, over := 0, false; !over; i++ { // at least once before the changes and once after them, on the slowest machine
+				over = changed.Load() && time.Since(begun) >= last
 				time.Sleep(time.Until(begun.Add(time.Duration(i*clients+c) * time.Second / rate)))
 				unit := fmt.Sprintf("%d-%d", c, i%997)
 				got, err := w.send(w.request(http.MethodGet, "/credit", "", "X-User-Id", unit))
-				asked.Add(1)
+				if asked.Add(1); i == 0 {
+					first <- struct{}{}
+				}
 				if err != nil || got.err != nil || got.status != http.StatusOK {
 					failed.Add(1)
 					continue

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,7 +125,9 @@ func TestFailuresAreTold(t *testing.T) {
 // What is drawn is handed over whole, both legs of a pair together; what is not asked for is not.
 func TestCapture(t *testing.T) {
 	seen, options := watching()
-	w := newWorld(t, credit(0, shadowed(release.Whole), sampled(release.Whole)), options)
+	var id atomic.Uint64
+	id.Store(1 << 63) // the share is drawn by the first bits: an id of chance would be drawn once in a million
+	w := newWorld(t, credit(0, shadowed(release.Whole), sampled(release.Whole)), options, func(o *Options) { o.Nonce = func() uint64 { return id.Add(1) } })
 	w.upstream("live", echo("v1"))
 	w.upstream("candidate", echo("v2"))
 	w.do("POST", "/credit", `{"applicant":{"id":"u"}}`, "Content-Type", "application/json", "X-User-Id", "u")

@@ -1,0 +1,199 @@
+package front
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// The states of a connection. Only its own goroutine leaves stateActive.
+const (
+	stateNew    int32 = iota // nothing has come
+	stateIdle                // waits for the next request
+	stateActive              // serves one
+	stateClosed              // closed by Shutdown, or handed over
+)
+
+// conn is one connection. It belongs to its goroutine; what the watcher touches is under its lock.
+type conn struct {
+	srv    *Server
+	net    net.Conn
+	ctx    context.Context // of all its requests
+	remote string
+	opened time.Time
+	state  atomic.Int32
+
+	sock   socket
+	in     inbox
+	readBy time.Time // the deadline that is set; zero: none
+	resp   response
+	watch  watch
+}
+
+func newConn(s *Server, raw net.Conn, ctx context.Context) *conn {
+	c := &conn{srv: s, net: raw, ctx: ctx, opened: time.Now()}
+	if a := raw.RemoteAddr(); a != nil {
+		c.remote = a.String()
+	}
+	c.sock.init(c)
+	c.resp.c = c
+	c.watch.c = c
+	return c
+}
+
+func (c *conn) room() []byte { return c.in.room() }
+func (c *conn) came(n int)   { c.in.to += n }
+func (c *conn) shrink()      { c.in.drop(0) }
+
+// readPlain is socket.read for connections that can't be asked whether there is something to read.
+func (c *conn) readPlain() error {
+	n, err := c.net.Read(c.room())
+	if n > 0 {
+		c.came(n)
+		return nil // an error comes again
+	}
+	c.shrink()
+	return err
+}
+
+// until sets the deadline of reads.
+func (c *conn) until(t time.Time) {
+	if !t.Equal(c.readBy) {
+		c.readBy = t
+		_ = c.net.SetReadDeadline(t)
+	}
+}
+
+// serve answers requests until the connection ends, is handed over, or the server stops.
+func (c *conn) serve() {
+	defer c.end()
+	for {
+		h, ok := c.next()
+		if !ok || !c.answer(h) {
+			return
+		}
+		if c.srv.closing.Load() || !c.state.CompareAndSwap(stateActive, stateIdle) {
+			return
+		}
+	}
+}
+
+// end closes the connection, unless it was handed over.
+func (c *conn) end() {
+	if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // a value of panic, compared as net/http does
+		c.srv.logf("front: panic serving %v: %v\n%s", c.remote, v, debug.Stack())
+	}
+	if c.state.Swap(stateClosed) != stateClosed {
+		_ = c.net.Close()
+	}
+	c.in.drop(len(c.in.bytes()))
+	c.resp.writer.free()
+	c.srv.forget(c)
+}
+
+// next waits for the head of a request. false: there is none, or it was handed over.
+func (c *conn) next() (head, bool) {
+	limited := c.state.Load() == stateNew // a connection's first head is limited from its beginning on
+	if limited {
+		c.until(after(c.opened, headerTime(c.srv.http)))
+	}
+	for {
+		if b := c.in.bytes(); len(b) > 0 {
+			if !c.activate() {
+				return head{}, false
+			}
+			h, v := scan(b)
+			switch {
+			case v == plain:
+				return h, true
+			case v == unusual || len(b) == maxHead:
+				c.handOver()
+				return head{}, false
+			case !limited: // once, however slowly it comes
+				limited = true
+				c.until(after(time.Now(), headerTime(c.srv.http)))
+			}
+		} else if !limited {
+			c.untilIdle()
+		}
+		if c.sock.read() != nil {
+			return head{}, false
+		}
+	}
+}
+
+// activate says that a request has begun; false: Shutdown has closed the connection.
+func (c *conn) activate() bool {
+	return c.state.Load() == stateActive || c.state.CompareAndSwap(stateIdle, stateActive) || c.state.CompareAndSwap(stateNew, stateActive)
+}
+
+// untilIdle limits the wait for the next request. Not for each anew, as a timer costs: it may last for three
+// quarters of the limit.
+func (c *conn) untilIdle() {
+	d := idleTime(c.srv.http)
+	if d <= 0 {
+		c.until(time.Time{})
+		return
+	}
+	if now := time.Now(); c.readBy.Before(now.Add(d*3/4)) || c.readBy.After(now.Add(d)) {
+		c.until(now.Add(d))
+	}
+}
+
+func after(t time.Time, d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return t.Add(d)
+}
+
+// handOver gives the connection to net/http, which reads its deadlines anew.
+func (c *conn) handOver() {
+	c.state.Store(stateClosed) // it was active: nobody else leaves that
+	c.until(time.Time{})
+	read := append([]byte(nil), c.in.bytes()...)
+	c.srv.forget(c)
+	c.srv.over.give(c.net, read)
+}
+
+func headerTime(s *http.Server) time.Duration {
+	if s.ReadHeaderTimeout != 0 {
+		return s.ReadHeaderTimeout
+	}
+	return s.ReadTimeout
+}
+
+func idleTime(s *http.Server) time.Duration {
+	if s.IdleTimeout != 0 {
+		return s.IdleTimeout
+	}
+	return s.ReadTimeout
+}
+
+// Bounds of linger.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 256 << 10
+)
+
+// linger lets the client read the whole answer before the connection is closed: a socket that is closed with bytes
+// unread is reset, and a reset may overtake what was sent.
+func (c *conn) linger() {
+	w, ok := c.net.(interface{ CloseWrite() error })
+	if !ok || w.CloseWrite() != nil {
+		return
+	}
+	c.until(time.Now().Add(lingerTime))
+	scrap := buffers.Get().(*[]byte)
+	defer buffers.Put(scrap)
+	for left := lingerBytes; left > 0; {
+		n, err := c.net.Read(*scrap)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}

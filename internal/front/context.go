@@ -1,0 +1,75 @@
+package front
+
+import (
+	"context"
+	"sync"
+)
+
+// requestContext is the context of one request: it ends with its request, or with its client. It has no more
+// than a request needs: the channel is made for who asks, and who gives AfterFunc a function needs none.
+type requestContext struct {
+	context.Context // the connection's, for its values
+
+	mu    sync.Mutex
+	err   error
+	done  chan struct{}
+	after []*func() // nil: taken back
+}
+
+// Done implements context.Context.
+func (r *requestContext) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done == nil {
+		r.done = make(chan struct{})
+		if r.err != nil {
+			close(r.done)
+		}
+	}
+	return r.done
+}
+
+// Err implements context.Context.
+func (r *requestContext) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// AfterFunc calls f in a goroutine of its own when the request is over; package context asks for it.
+func (r *requestContext) AfterFunc(f func()) (stop func() bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		go f()
+		return func() bool { return false }
+	}
+	i := len(r.after)
+	r.after = append(r.after, &f)
+	return func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		stopped := r.err == nil && r.after[i] != nil
+		if stopped {
+			r.after[i] = nil
+		}
+		return stopped
+	}
+}
+
+func (r *requestContext) cancel(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return
+	}
+	r.err = err
+	if r.done != nil {
+		close(r.done)
+	}
+	for _, f := range r.after {
+		if f != nil {
+			go (*f)()
+		}
+	}
+}

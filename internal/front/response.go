@@ -1,0 +1,326 @@
+package front
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// maxPending is how large an answer without a length may grow before it is sent in chunks.
+const maxPending = 2 << 10
+
+// response is the http.ResponseWriter of a connection's present request. It is the connection's: a handler must
+// not use it, nor its Header, after it has returned.
+type response struct {
+	c      *conn
+	r      *http.Request
+	body   *body
+	header http.Header
+	writer writer
+
+	status  int   // 0: nothing was said
+	length  int64 // as the handler says; -1: it does not
+	written int64
+	framed  bool // how the body is framed is decided, and its head complete
+	chunked bool
+	silent  bool // HEAD, and statuses without a body
+	untyped bool // the type is to be found in the body
+	close   bool
+	err     error // of the connection
+	pending []byte
+	trailer []string // announced
+}
+
+func (w *response) begin(r *http.Request, b *body, closing bool) {
+	h, out := w.header, w.writer
+	if h == nil {
+		h = make(http.Header)
+	}
+	*w = response{c: w.c, r: r, body: b, header: h, writer: out, length: -1, close: closing}
+	clear(w.header)
+	w.writer.c = w.c
+}
+
+// Header implements http.ResponseWriter.
+func (w *response) Header() http.Header { return w.header }
+
+// SetReadDeadline bounds the reading of the body.
+func (w *response) SetReadDeadline(t time.Time) error {
+	w.body.limit(t)
+	return nil
+}
+
+// SetWriteDeadline bounds the writing of what has not been taken yet.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.writer.by = t
+	return nil
+}
+
+// EnableFullDuplex allows what is always so here: reading while writing.
+func (w *response) EnableFullDuplex() error { return nil }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *response) WriteHeader(status int) {
+	switch {
+	case status < 100 || status > 999:
+		panic(fmt.Sprintf("front: impossible status %d", status))
+	case w.status != 0:
+		w.c.srv.logf("front: the answer to %s was begun twice", w.r.URL.Path)
+		return
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		w.interim(status)
+		return
+	}
+	w.status = status
+	w.silent = w.r.Method == http.MethodHead || !bodyAllowed(status)
+	w.writer.line(status)
+	w.takeLength()
+	w.announce(w.header["Trailer"])
+	for name, values := range w.header {
+		w.field(name, values)
+	}
+	if _, ok := w.header["Date"]; !ok {
+		w.writer.head("Date", date(time.Now()))
+	}
+	_, typed := w.header["Content-Type"]
+	w.untyped = !typed && !w.silent && w.header.Get("Content-Encoding") == ""
+	if !bodyAllowed(status) {
+		w.framed = true
+		w.endHead()
+	} else if w.length >= 0 {
+		w.writer.number("Content-Length", w.length)
+	}
+}
+
+// interim sends an answer of 1xx.
+func (w *response) interim(status int) {
+	w.writer.line(status)
+	for name, values := range w.header {
+		if name != "Content-Length" && name != "Transfer-Encoding" {
+			w.fields(name, values)
+		}
+	}
+	w.writer.end()
+	w.fail(w.writer.flush(nil))
+}
+
+// takeLength reads the handler's Content-Length; one that is none is dropped.
+func (w *response) takeLength() {
+	values := w.header["Content-Length"]
+	if len(values) == 0 || !bodyAllowed(w.status) {
+		return
+	}
+	n, err := strconv.ParseInt(textproto.TrimString(values[0]), 10, 64)
+	if err != nil || n < 0 {
+		return
+	}
+	w.length = n
+}
+
+// field adds the lines of one header, but for what is decided here.
+func (w *response) field(name string, values []string) {
+	switch {
+	case name == "Content-Length" || name == "Transfer-Encoding" || strings.HasPrefix(name, http.TrailerPrefix):
+		return
+	case name == "Connection":
+		if httpguts.HeaderValuesContainsToken(values, "close") {
+			w.close = true
+			return
+		}
+	}
+	for _, t := range w.trailer {
+		if t == name {
+			return
+		}
+	}
+	w.fields(name, values)
+}
+
+// announce notes which headers will follow the body. They come after it even if the handler set them before.
+func (w *response) announce(values []string) {
+	for _, v := range values {
+		for name := range strings.SplitSeq(v, ",") {
+			name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))
+			if httpguts.ValidTrailerHeader(name) {
+				w.trailer = append(w.trailer, name)
+			}
+		}
+	}
+}
+
+func (w *response) fields(name string, values []string) {
+	if len(values) > 0 && !httpguts.ValidHeaderFieldName(name) {
+		return
+	}
+	for _, v := range values {
+		w.writer.head(name, v)
+	}
+}
+
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// Write implements http.ResponseWriter.
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case w.err != nil:
+		return 0, w.err
+	case len(b) == 0:
+		return 0, nil
+	case !bodyAllowed(w.status):
+		return 0, http.ErrBodyNotAllowed
+	case w.length >= 0 && w.written+int64(len(b)) > w.length:
+		return 0, http.ErrContentLength
+	}
+	w.written += int64(len(b))
+	switch {
+	case w.silent:
+		return len(b), nil
+	case w.framed || w.length >= 0:
+		w.frame(b)
+		return len(b), w.piece(b)
+	}
+	if len(w.pending)+len(b) <= maxPending {
+		w.pending = append(w.pending, b...)
+		return len(b), nil
+	}
+	if w.release(); w.err != nil {
+		return 0, w.err
+	}
+	return len(b), w.piece(b)
+}
+
+// release decides for chunks and sends what was held back.
+func (w *response) release() {
+	w.chunked = true
+	w.frame(w.pending)
+	if len(w.pending) > 0 {
+		_ = w.piece(w.pending) // = w.err
+		w.pending = nil
+	}
+}
+
+// frame completes the head. first is the body's beginning.
+func (w *response) frame(first []byte) {
+	if w.framed {
+		return
+	}
+	w.framed = true
+	if w.untyped && len(first) > 0 {
+		w.writer.head("Content-Type", http.DetectContentType(first))
+	}
+	if w.chunked {
+		w.writer.head("Transfer-Encoding", "chunked")
+	}
+	w.endHead()
+}
+
+// endHead says whether the connection is kept, and ends the head.
+func (w *response) endHead() {
+	if w.close = w.close || w.body.large(); w.close {
+		w.writer.head("Connection", "close")
+	}
+	w.writer.end()
+}
+
+// piece sends a piece of the body, or lets it wait for the next flush.
+func (w *response) piece(b []byte) error {
+	if w.chunked {
+		w.fail(w.writer.chunk(b))
+	} else {
+		w.fail(w.writer.write(b))
+	}
+	return w.err
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError sends what is buffered, and the head with it.
+func (w *response) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.framed {
+		if w.length < 0 && !w.silent {
+			w.release()
+		} else {
+			w.frame(nil)
+		}
+	}
+	if w.err == nil {
+		w.fail(w.writer.flush(nil))
+	}
+	return w.err
+}
+
+// fail notes that the client can't be reached: nothing more is sent, and whoever works for it may stop.
+func (w *response) fail(err error) {
+	if err == nil || w.err != nil {
+		return
+	}
+	w.err = err
+	w.c.watch.gone()
+}
+
+// finish completes the answer and says whether the connection can be kept.
+func (w *response) finish() bool {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.framed {
+		if w.chunked = w.length < 0 && !w.silent && w.hasTrailers(); !w.chunked && w.length < 0 && !w.silent {
+			w.writer.number("Content-Length", int64(len(w.pending)))
+		}
+		w.frame(w.pending)
+		if len(w.pending) > 0 {
+			_ = w.piece(w.pending) // = w.err
+		}
+	}
+	if w.chunked {
+		w.trailers()
+	}
+	if w.err == nil {
+		w.fail(w.writer.flush(nil))
+	}
+	w.writer.done()
+	w.pending = nil
+	whole := w.silent || w.length < 0 || w.written == w.length
+	if w.err == nil && whole && w.close {
+		w.c.linger()
+	}
+	return w.err == nil && whole && !w.close
+}
+
+// hasTrailers says that something is to be said behind the body, which only chunks allow.
+func (w *response) hasTrailers() bool {
+	for name := range w.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return len(w.trailer) > 0
+}
+
+// trailers ends the chunks.
+func (w *response) trailers() {
+	w.writer.lastChunk()
+	for _, name := range w.trailer {
+		w.fields(name, w.header[name])
+	}
+	for name, values := range w.header {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && httpguts.ValidTrailerHeader(name) {
+			w.fields(name, values)
+		}
+	}
+	w.writer.end()
+}
