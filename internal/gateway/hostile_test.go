@@ -208,7 +208,8 @@ func TestRapidReset(t *testing.T) {
 	block := requestBlock()
 	var err error
 	streams := 0
-	for id := uint32(1); id < 100*maxGone && err == nil; id += 2 {
+	// net/http does not even begin a request whose reset it has read already: on one core that may be nearly all of them.
+	for id := uint32(1); id < 4000*maxGone && err == nil; id += 2 {
 		if _, err = conn.Write(append(frame(1, 0x5, id, block), frame(3, 0, id, []byte{0, 0, 0, 8})...)); err == nil {
 			streams++
 		}
@@ -220,8 +221,8 @@ func TestRapidReset(t *testing.T) {
 	if m := most.Load(); m > 2*maxGone {
 		t.Errorf("%d requests at once reached the server", m)
 	}
-	if streams > 50*maxGone {
-		t.Errorf("%d streams were taken", streams)
+	if begun := w.counter(nameRequests, "class", "cancelled"); begun > 5*maxGone {
+		t.Errorf("%v requests of %d streams were begun", begun, streams)
 	}
 	if got := w.do("GET", "/credit", "", "X-User-Id", "another"); got.status != 200 {
 		t.Errorf("others are not served: %+v", got)
