@@ -53,7 +53,7 @@ func strict(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"class":"a","score":0.5}`)
 }
 
-const batterySample = "  target: {timeout: 2s}\n  sample: {body: {name: x, n: 5, tags: [y]}}\n  exceptions:\n    - {battery: all, oversize: 100KiB, burst: 20, patience: 50ms"
+const batterySample = "  target: {timeout: 30s}\n  sample: {body: {name: x, n: 5, tags: [y]}}\n  exceptions:\n    - {battery: all, oversize: 100KiB, burst: 20, patience: 250ms"
 
 func battery1(more string) string { return batterySample + more + "}\n" }
 
@@ -93,6 +93,16 @@ func body(r *http.Request) string {
 func TestBatteryFindsBadServers(t *testing.T) {
 	crash := func() { panic(http.ErrAbortHandler) }
 	var busy atomic.Int32
+	// What a server may wait for, so that no pace of the machine lets its fault slip: requests at once, and half a body.
+	third, second, half := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	halved := sync.OnceFunc(func() { close(half) })
+	hold := func(r *http.Request, until <-chan struct{}) {
+		select {
+		case <-until:
+		case <-r.Context().Done():
+		case <-time.After(20 * time.Second):
+		}
+	}
 	for _, c := range []struct {
 		part  Trouble
 		words string
@@ -215,30 +225,40 @@ func TestBatteryFindsBadServers(t *testing.T) {
 		}},
 		{TroubleGone, "no longer healthy: status 503", func(w http.ResponseWriter, r *http.Request) bool {
 			if got, err := io.ReadAll(r.Body); err != nil && len(got) > 0 {
-				busy.Store(-1) // half a body arrived, and then its client was gone
+				halved() // half a body arrived, and then its client was gone
+				return true
 			}
-			if busy.Load() == 0 {
+			if busy.Add(1) == 1 { // the sound one
 				okJSON(w, r)
 				return true
 			}
+			hold(r, half)
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return true
 		}},
 		{TroubleBurst, "were not answered", func(_ http.ResponseWriter, r *http.Request) bool {
-			defer busy.Add(-1)
-			if busy.Add(1) > 2 {
+			switch n := busy.Add(1); { // after the sound one: two are held until the third is there as well
+			case n == 4:
+				close(third)
 				crash()
+			case n > 4:
+				crash()
+			case n > 1:
+				hold(r, third)
 			}
-			time.Sleep(20 * time.Millisecond)
 			return false
 		}},
 		{TroubleDuplicates, "was answered", func(w http.ResponseWriter, r *http.Request) bool {
-			defer busy.Add(-1)
-			if busy.Add(1) > 1 {
+			switch n := busy.Add(1); { // after the sound one: one is held until another is there as well
+			case n == 2:
+				hold(r, second)
+			case n == 3:
+				close(second)
+				fallthrough
+			case n > 3:
 				w.WriteHeader(http.StatusConflict)
 				return true
 			}
-			time.Sleep(20 * time.Millisecond)
 			return false
 		}},
 	} {
@@ -257,7 +277,7 @@ func TestBatteryFindsBadServers(t *testing.T) {
 
 func TestBatteryDoesNotWaitForAServerThatHangs(t *testing.T) {
 	began := time.Now()
-	r := run(t, strings.Replace(battery1(", only: [mistyped, boundaryNumbers]"), "timeout: 2s", "timeout: 300ms", 1), func(w http.ResponseWriter, r *http.Request) {
+	r := run(t, strings.Replace(battery1(", only: [mistyped, boundaryNumbers]"), "timeout: 30s", "timeout: 2s", 1), func(w http.ResponseWriter, r *http.Request) {
 		b := body(r)
 		if strings.Contains(b, "unexpected") || strings.Contains(b, "1e308") {
 			<-r.Context().Done()
@@ -265,8 +285,8 @@ func TestBatteryDoesNotWaitForAServerThatHangs(t *testing.T) {
 		}
 		strict(w, r)
 	})
-	want(t, r, "battery: mistyped", Failed, "hangs: no answer within 300ms")
-	want(t, r, "battery: boundaryNumbers", Failed, "hangs: no answer within 300ms")
+	want(t, r, "battery: mistyped", Failed, "hangs: no answer within 2s")
+	want(t, r, "battery: boundaryNumbers", Failed, "hangs: no answer within 2s")
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %s", took)
 	}
