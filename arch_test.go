@@ -45,8 +45,9 @@ var arrows = map[string]struct {
 	"internal/records": {"internal/assign internal/judge internal/looks internal/release internal/rollout internal/store", "the one place that knows what is stored"},
 
 	"internal/gateway":    {"internal/assign internal/dialect internal/release internal/upstream", "the data plane stays light"},
-	"internal/front":      {"", "HTTP/1.1 from clients; knows nothing of releases"},
-	"internal/upstream":   {"", "HTTP/1.1 to model servers; knows nothing of releases"},
+	"internal/socket":     {"", "sockets of the hot path; knows nothing of HTTP"},
+	"internal/front":      {"internal/socket", "HTTP/1.1 from clients; knows nothing of releases"},
+	"internal/upstream":   {"internal/socket", "HTTP/1.1 to model servers; knows nothing of releases"},
 	"internal/ofrep":      {"internal/assign internal/release", "the data plane stays light"},
 	"internal/ingest":     {"internal/release internal/tally", "telemetry to log to sums; app hands it the log"},
 	"internal/controller": {"internal/judge internal/records internal/release internal/rollout internal/tally", "the loop joins judge and rollout through records"},

@@ -50,3 +50,6 @@ func (i *inbox) take(p []byte) int {
 	i.drop(n)
 	return n
 }
+
+// shrink gives the memory back if nothing is in it.
+func (i *inbox) shrink() { i.drop(0) }

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"sluice.dev/sluice/internal/socket"
 )
 
 // The states of a connection. Only its own goroutine leaves stateActive.
@@ -26,11 +28,14 @@ type conn struct {
 	opened time.Time
 	state  atomic.Int32
 
-	sock   socket
+	sock   *socket.Socket // nil: a connection that the system can't be asked about
 	in     inbox
 	readBy time.Time // the deadline that is set; zero: none
 	resp   response
 	watch  watch
+
+	room   func() []byte // = in.room, made once, as is shrink
+	shrink func()
 }
 
 func newConn(s *Server, raw net.Conn, ctx context.Context) *conn {
@@ -38,24 +43,27 @@ func newConn(s *Server, raw net.Conn, ctx context.Context) *conn {
 	if a := raw.RemoteAddr(); a != nil {
 		c.remote = a.String()
 	}
-	c.sock.init(c)
+	c.sock = socket.Of(raw)
+	c.room, c.shrink = c.in.room, c.in.shrink
 	c.resp.c = c
 	c.watch.c = c
 	return c
 }
 
-func (c *conn) room() []byte { return c.in.room() }
-func (c *conn) came(n int)   { c.in.to += n }
-func (c *conn) shrink()      { c.in.drop(0) }
-
-// readPlain is socket.read for connections that can't be asked whether there is something to read.
-func (c *conn) readPlain() error {
-	n, err := c.net.Read(c.room())
+// read waits for what the client sends next, without memory for it until it comes.
+func (c *conn) read() error {
+	var n int
+	var err error
+	if c.sock != nil {
+		n, err = c.sock.ReadLate(c.room, c.shrink)
+	} else {
+		n, err = c.net.Read(c.in.room())
+	}
 	if n > 0 {
-		c.came(n)
+		c.in.to += n
 		return nil // an error comes again
 	}
-	c.shrink()
+	c.in.shrink()
 	return err
 }
 
@@ -119,7 +127,7 @@ func (c *conn) next() (head, bool) {
 		} else if !limited {
 			c.untilIdle()
 		}
-		if c.sock.read() != nil {
+		if c.read() != nil {
 			return head{}, false
 		}
 	}

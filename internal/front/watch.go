@@ -66,7 +66,7 @@ func (w *watch) start() {
 }
 
 func (w *watch) read() {
-	err := w.c.sock.read()
+	err := w.c.read()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reading = false

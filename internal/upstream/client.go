@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"sluice.dev/sluice/internal/socket"
 )
 
 // Client holds the connections to all model servers. The zero value is ready; set its fields before
@@ -157,7 +159,7 @@ func or[T int | int64 | time.Duration](v, def T) T {
 // Do sends the request and returns the head of its answer; the body streams and must be closed. Errors
 // of a deadline are os.ErrDeadlineExceeded; one of ctx is ctx.Err().
 func (h *Host) Do(ctx context.Context, r *Request) (*http.Response, error) {
-	c := h.take()
+	c := h.take(r)
 	for {
 		if c == nil {
 			var err error
@@ -179,6 +181,9 @@ func (h *Host) Do(ctx context.Context, r *Request) (*http.Response, error) {
 			return nil, err
 		}
 		c = nil
+		if errors.Is(err, socket.ErrStale) {
+			c = h.take(r)
+		}
 	}
 }
 
@@ -240,7 +245,7 @@ func (c *Client) dial(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // take returns a kept connection that can be used, nil if there is none.
-func (h *Host) take() *conn {
+func (h *Host) take(r *Request) *conn {
 	for {
 		h.mu.Lock()
 		n := len(h.idle)
@@ -252,7 +257,7 @@ func (h *Host) take() *conn {
 		h.idle[n-1] = nil
 		h.idle = h.idle[:n-1]
 		h.mu.Unlock()
-		if c.usable() {
+		if c.asks(r) || c.usable() {
 			return c
 		}
 		c.close()

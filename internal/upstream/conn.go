@@ -7,8 +7,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"syscall"
 	"time"
+
+	"sluice.dev/sluice/internal/socket"
 )
 
 const readBuffer = 4 << 10
@@ -17,10 +18,11 @@ const readBuffer = 4 << 10
 // come from other goroutines, and they touch nothing but the socket.
 type conn struct {
 	host *Host
-	net  net.Conn // what is read and written
-	raw  net.Conn // the socket under it
-	fd   syscall.RawConn
-	look look // at the socket's state; made once, so that a look allocates nothing
+	net  net.Conn       // what is read and written
+	raw  net.Conn       // what is under it
+	sock *socket.Socket // of raw; nil: a connection in memory, of a test
+
+	pending *[]byte // a whole request, which is written when its answer is waited for
 
 	br    *bufio.Reader
 	left  int64 // bytes of a head that may still come; -1: no limit
@@ -39,12 +41,7 @@ func newConn(h *Host, c, raw net.Conn) *conn {
 	k := &conn{host: h, net: c, raw: raw, left: -1}
 	k.br = bufio.NewReaderSize((*limited)(k), readBuffer)
 	k.abort = func() { _ = raw.Close() }
-	if s, ok := raw.(syscall.Conn); ok {
-		if fd, err := s.SyscallConn(); err == nil {
-			k.fd = fd
-			k.look.init()
-		}
-	}
+	k.sock = socket.Of(raw)
 	return k
 }
 
@@ -53,10 +50,10 @@ func (c *conn) close() { _ = c.net.Close() }
 // usable says that an idle connection is open and that its server has said nothing unasked. A TLS
 // server may say something that is no answer, such as a new session's ticket.
 func (c *conn) usable() bool {
-	if c.fd == nil {
-		return true // a connection in memory, of a test
+	if c.sock == nil {
+		return true
 	}
-	open, silent := c.look.at(c.fd)
+	open, silent := c.sock.Look()
 	return open && (silent || c.host.tls != nil)
 }
 
@@ -65,7 +62,7 @@ type limited conn
 
 func (l *limited) Read(b []byte) (int, error) {
 	if l.left < 0 {
-		return l.net.Read(b)
+		return (*conn)(l).read(b)
 	}
 	if l.left == 0 {
 		return 0, ErrHeaderTooLarge
@@ -73,18 +70,43 @@ func (l *limited) Read(b []byte) (int, error) {
 	if int64(len(b)) > l.left {
 		b = b[:l.left]
 	}
-	n, err := l.net.Read(b)
+	n, err := (*conn)(l).read(b)
 	l.left -= int64(n)
 	return n, err
+}
+
+// read reads what the server says, and before that writes the request that waits to be.
+func (c *conn) read(b []byte) (int, error) {
+	switch {
+	case c.host.tls != nil || c.sock == nil:
+		return c.net.Read(b)
+	case c.pending == nil:
+		return c.sock.Read(b)
+	}
+	request := *c.pending
+	defer c.forget()
+	sent, n, err := c.sock.Ask(request, b, c.kept)
+	if err == nil && sent < len(request) {
+		if _, err = c.net.Write(request[sent:]); err == nil {
+			return c.sock.Read(b)
+		}
+	}
+	return n, err
+}
+
+// forget gives the request's memory back.
+func (c *conn) forget() {
+	if c.pending != nil {
+		freeBuffer(c.pending)
+		c.pending = nil
+	}
 }
 
 // do sends one request and reads the head of its answer. After an error the connection must be closed.
 func (c *conn) do(ctx context.Context, r *Request) (*http.Response, error) {
 	c.said = false
 	c.stop = nil
-	if ctx.Done() != nil {
-		c.stop = context.AfterFunc(ctx, c.abort)
-	}
+	c.watch(ctx)
 	if err := c.net.SetDeadline(earliest(r.HeadBy, r.Until)); err != nil {
 		r.giveUp()
 		return nil, err
@@ -92,12 +114,23 @@ func (c *conn) do(ctx context.Context, r *Request) (*http.Response, error) {
 	if err := c.write(r); err != nil {
 		return nil, err
 	}
+	defer c.forget() // if it did not come to it
 	resp, err := c.head(r)
 	if err != nil {
 		return nil, err
 	}
 	c.begin(r, resp)
 	return resp, nil
+}
+
+// watch closes the socket when ctx ends. A context that can tell is asked itself: package context would put another
+// between.
+func (c *conn) watch(ctx context.Context) {
+	if a, ok := ctx.(interface{ AfterFunc(f func()) func() bool }); ok {
+		c.stop = a.AfterFunc(c.abort)
+	} else if ctx.Done() != nil {
+		c.stop = context.AfterFunc(ctx, c.abort)
+	}
 }
 
 // head reads the head of the answer, past those of 1xx.
@@ -134,6 +167,9 @@ func (c *conn) head(r *Request) (*http.Response, error) {
 // outlived says that a request may be sent again because a kept connection had been closed by its
 // server before the request arrived.
 func (c *conn) outlived(r *Request, err error) bool {
+	if errors.Is(err, socket.ErrStale) {
+		return true
+	}
 	if !c.kept || c.said || r.Stream != nil || r.Upgrade != "" || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrInvalid) {
 		return false
 	}

@@ -2,15 +2,16 @@
 //
 // net/http's Transport drives each connection by two goroutines and hands a request from one to the
 // other four times; that is half of what a proxied request costs. Here the request's own goroutine
-// does all of it: it takes a connection, writes, reads the head with net/http's own parser, and reads
+// does all of it: it takes a connection, writes and reads in one step, reads the head with net/http's own parser, and reads
 // the body as the caller asks for it. Only a body that is streamed from the client is written by a
 // goroutine of its own, so that an answer that comes before its end is seen.
 //
 // # The way of a request
 //
-//  1. Host.Do takes the connection that was used last, if its socket says that it is open and silent
-//     (alive_unix.go), or dials. Bytes that nobody asked for, a poisoned answer, close it.
-//  2. write.go: one buffer holds the head and a small body, one system call sends them.
+//  1. Host.Do takes the connection that was used last, if its socket says that it is open and silent, or
+//     dials. Bytes that nobody asked for, a poisoned answer, close it.
+//  2. write.go: one buffer holds the head and a small body. Looking at the socket, sending them and
+//     beginning to wait for the answer are one step of package socket.
 //  3. conn.go: http.ReadResponse reads the head under a limit of bytes and time; 1xx answers go to
 //     Request.Informed, at most as many as fit the same limit.
 //  4. body.go: the body is read under the request's deadlines; at its end the connection is kept, in

@@ -20,36 +20,59 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// write sends the request's head and body. A stream's body follows from a goroutine of its own.
+// write sends the request's head and body. A small one on a plain connection waits for the read of its answer, with
+// which it is one step. A stream's body follows from a goroutine of its own.
 func (c *conn) write(r *Request) error {
 	held := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*held) <= 64<<10 {
-			buffers.Put(held)
-		}
-	}()
-	var err error
+	waits, err := c.writeWith(held, r)
+	if !waits {
+		freeBuffer(held)
+	}
+	return err
+}
+
+func freeBuffer(held *[]byte) {
+	if cap(*held) <= 64<<10 {
+		buffers.Put(held)
+	}
+}
+
+func (c *conn) writeWith(held *[]byte, r *Request) (waits bool, err error) {
 	if *held, err = appendHead((*held)[:0], r); err != nil {
 		r.giveUp()
-		return err
+		return false, err
 	}
 	if r.Stream != nil {
-		return c.startStream(*held, r)
+		return false, c.startStream(*held, r)
 	}
+	if r.size() > small {
+		all := append(net.Buffers{*held}, r.Body...)
+		_, err = all.WriteTo(c.net)
+		return false, err
+	}
+	for _, p := range r.Body {
+		*held = append(*held, p...)
+	}
+	if c.asks(r) {
+		c.pending = held
+		return true, nil
+	}
+	_, err = c.net.Write(*held)
+	return false, err
+}
+
+// asks says that the request is written with the read of its answer, by which a connection is checked, too.
+func (c *conn) asks(r *Request) bool {
+	return c.sock != nil && c.host.tls == nil && r.Stream == nil && r.size() <= small
+}
+
+// size is the length of the body in memory.
+func (r *Request) size() int {
 	size := 0
 	for _, p := range r.Body {
 		size += len(p)
 	}
-	if size <= small {
-		for _, p := range r.Body {
-			*held = append(*held, p...)
-		}
-		_, err = c.net.Write(*held)
-		return err
-	}
-	all := append(net.Buffers{*held}, r.Body...)
-	_, err = all.WriteTo(c.net)
-	return err
+	return size
 }
 
 // appendHead appends request line and headers. It counts the line breaks: a value that holds one would
@@ -90,10 +113,7 @@ func appendFraming(b []byte, r *Request) (head []byte, lines int) {
 		b = append(b, '\r', '\n')
 		lines += 2
 	}
-	size := 0
-	for _, p := range r.Body {
-		size += len(p)
-	}
+	size := r.size()
 	switch {
 	case r.Stream != nil && r.Length < 0:
 		return append(b, "Transfer-Encoding: chunked\r\n"...), lines + 1

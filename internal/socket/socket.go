@@ -1,0 +1,180 @@
+//go:build unix
+
+// Package socket reads and writes the sockets of the hot path with as few ways through the kernel and the scheduler as
+// there can be: a wait for data holds no memory, a request and the wait for its answer are one step that tries no
+// read in vain, and a call that can't block is not told to the scheduler.
+package socket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Socket is a connection of the system. One goroutine may read while another writes, as with net.Conn, whose deadlines
+// and Close hold here, too.
+type Socket struct {
+	net net.Conn
+	raw syscall.RawConn
+
+	// Made once, so that a call allocates nothing.
+	readable, writable func(fd uintptr) bool
+	look               func(fd uintptr)
+
+	in  reading
+	out writing
+	at  looking
+}
+
+type reading struct {
+	b    []byte        // where to read to; nil: room says
+	room func() []byte // asked when there may be something
+	back func()        // there was nothing
+
+	ask  []byte // to be written first
+	kept bool   // the connection has served before: the peer has nothing to say yet
+	sent int    // of ask
+
+	n   int
+	err error
+}
+
+type writing struct {
+	b []byte
+	n int
+}
+
+type looking struct {
+	open, silent bool
+	scrap        [1]byte
+}
+
+// Of returns the socket of c, nil if it is none: a connection in memory, or one under TLS.
+func Of(c net.Conn) *Socket {
+	t, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &Socket{net: c, raw: raw}
+	s.readable, s.writable, s.look = s.onReadable, s.onWritable, s.onLook
+	return s
+}
+
+// Read waits for data and reads it into b. The error at the end is io.EOF.
+func (s *Socket) Read(b []byte) (int, error) {
+	s.in = reading{b: b}
+	return s.read()
+}
+
+// ReadLate is Read into what room returns when there may be something to read; if there is nothing, back is told so
+// that the wait need not hold the memory. Both are functions, not closures of the call, so that it allocates nothing.
+func (s *Socket) ReadLate(room func() []byte, back func()) (int, error) {
+	s.in = reading{room: room, back: back}
+	return s.read()
+}
+
+// ErrStale is a connection that the peer has closed, or spoken on, before it was asked.
+var ErrStale = errors.New("socket: the peer has closed the connection, or spoken unasked")
+
+// Ask writes a whole request and waits for the first bytes of its answer, which it reads into b. kept says that the
+// connection has served requests before: if its peer has since closed it, or said anything, nothing is written and
+// the error is ErrStale. sent < len(request) without an error says that the system takes no more at once: the rest must
+// be written, and the answer read, by the caller.
+func (s *Socket) Ask(request, b []byte, kept bool) (sent, n int, err error) {
+	s.in = reading{b: b, ask: request, kept: kept}
+	n, err = s.read()
+	return s.in.sent, n, err
+}
+
+func (s *Socket) read() (int, error) {
+	if err := s.raw.Read(s.readable); err != nil {
+		return 0, err
+	}
+	return s.in.n, s.in.err
+}
+
+// onReadable is called at first and then whenever something may have come; true ends the wait.
+func (s *Socket) onReadable(fd uintptr) bool {
+	r := &s.in
+	if len(r.ask) > 0 {
+		if quiet, ended := s.asks(fd); quiet || ended {
+			return ended
+		}
+	}
+	b := r.b
+	if b == nil {
+		b = r.room()
+	}
+	n, fault := read(fd, b)
+	if n == 0 && r.back != nil {
+		r.back()
+	}
+	switch {
+	case fault == syscall.EAGAIN:
+		return false
+	case fault != 0:
+		r.err = s.failed("read", fault)
+	case n == 0:
+		r.err = io.EOF
+	}
+	r.n = n
+	return true
+}
+
+// asks writes the request. The runtime already listens for what comes, so that a read before the wait would be in vain
+// if nothing has come so far, and nothing that comes from now on is missed.
+func (s *Socket) asks(fd uintptr) (quiet, ended bool) {
+	r := &s.in
+	_, fault := peek(fd, s.at.scrap[:])
+	quiet = fault == syscall.EAGAIN
+	if !quiet && r.kept {
+		r.err = ErrStale
+		return quiet, true
+	}
+	if r.sent, fault = write(fd, r.ask); fault != 0 {
+		r.err = s.failed("write", fault)
+	}
+	ended = r.sent < len(r.ask)
+	r.ask = nil
+	return quiet, ended
+}
+
+// Write writes as much of b as is taken at once: what is left, or what hinders it, is net.Conn's to wait for.
+func (s *Socket) Write(b []byte) int {
+	s.out = writing{b: b}
+	if s.raw.Write(s.writable) != nil {
+		return 0
+	}
+	s.out.b = nil
+	return s.out.n
+}
+
+func (s *Socket) onWritable(fd uintptr) bool {
+	s.out.n, _ = write(fd, s.out.b)
+	return true
+}
+
+// Look says without waiting whether the peer has closed the connection, and whether it has said nothing.
+func (s *Socket) Look() (open, silent bool) {
+	s.at.open, s.at.silent = false, false
+	if s.raw.Control(s.look) != nil {
+		return false, false
+	}
+	return s.at.open, s.at.silent
+}
+
+func (s *Socket) onLook(fd uintptr) {
+	n, fault := peek(fd, s.at.scrap[:])
+	s.at.silent = fault == syscall.EAGAIN
+	s.at.open = s.at.silent || fault == 0 && n > 0
+}
+
+func (s *Socket) failed(op string, fault syscall.Errno) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: s.net.LocalAddr(), Addr: s.net.RemoteAddr(), Err: os.NewSyscallError(op, fault)}
+}
