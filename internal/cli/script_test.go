@@ -105,7 +105,7 @@ func usersCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	for i := range n {
 		id, err := request(ts.Getenv("GATEWAY")+"/credit", fmt.Sprintf("user-%d", i), body)
-		for wait := 0; i == 0 && err != nil && wait < 100; wait++ { // a file that was just applied is served a moment later
+		for wait := 0; i == 0 && err != nil && wait < 1200; wait++ { // a file that was just applied is served a moment later
 			time.Sleep(50 * time.Millisecond)
 			id, err = request(ts.Getenv("GATEWAY")+"/credit", "user-0", body)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -18,17 +19,28 @@ func TestBrowserWatchesADemo(t *testing.T) {
 	if chromium() == "" {
 		t.Skip("no browser is installed: apt-get install chromium, or name one in SLUICE_CHROMIUM")
 	}
-	d, err := demo.Start(t.Context(), demo.Options{Rate: 300, NoShadow: true, Say: t.Logf})
+	// The fewer requests, the longer each share lasts, and the more time a slow browser has to see it.
+	d, err := demo.Start(t.Context(), demo.Options{Rate: 120, NoShadow: true, Say: t.Logf})
 	must(t, err)
+	t.Cleanup(d.Close)
+	b := launch(t, d.Client().Base)
+	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	t.Cleanup(func() { cancel(); <-done; d.Close() })
-	go func() {
+	t.Cleanup(func() { cancel(); <-done })
+	go func() { // once the browser is there: it may take longer to start than half of the release takes
 		defer close(done)
 		_, _ = d.Run(ctx) // it is ended below by the abort, and by cancel
 	}()
-	b := launch(t, d.Client().Base)
-	b.do(t, visible("#token"), set("#token", d.Client().Token), click("#login"), visible(".model"))
+	for begun := false; !begun; {
+		select {
+		case <-done:
+			t.Fatal("the demo ended before its first release began")
+		case <-time.After(50 * time.Millisecond):
+			_, err := d.Client().Release(t.Context(), "credit", 1)
+			begun = err == nil
+		}
+	}
 	b.do(t, goTo("#/models/credit/releases/latest", ".way"), until(`document.querySelectorAll(".way .past").length >= 1`), until(`document.querySelector(".sub").textContent.includes("50%")`))
 	b.do(t, until(`document.querySelectorAll(".over canvas").length >= 4`))
 	if why := b.text(t, ".why-box"); !strings.Contains(why, "would take") {
