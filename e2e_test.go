@@ -85,6 +85,24 @@ spec:
       expect: {status: 200}
 `
 
+// output is what a process says, which may be read while it goes on.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
 // process is a sluice serve that can be killed and started again on the same folder and ports.
 type process struct {
 	t              *testing.T
@@ -92,7 +110,7 @@ type process struct {
 	gateway, admin string
 	token          string
 	cmd            *exec.Cmd
-	log            bytes.Buffer
+	log            output
 }
 
 func (p *process) start() {
@@ -102,7 +120,7 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	p.cmd = exec.Command(filepath.Join(bin, "sluice"), "serve", "--data", p.dir, "--gateway", p.gateway, "--admin", p.admin)
-	var out bytes.Buffer
+	var out output
 	p.cmd.Stdout, p.cmd.Stderr = &out, &p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -121,11 +139,14 @@ func (p *process) start() {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if p.token == "" {
-		for p.token == "" && time.Now().Before(deadline) {
-			p.token = strings.TrimSpace(out.String())
-			time.Sleep(10 * time.Millisecond)
+	for p.token == "" { // the first start tells it, a line of its own
+		if line, _, whole := strings.Cut(out.String(), "\n"); whole {
+			p.token = strings.TrimSpace(line)
 		}
+		if p.token == "" && time.Now().After(deadline) {
+			p.t.Fatalf("the server tells no token\n%s", p.log.String())
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
