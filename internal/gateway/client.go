@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -102,7 +103,31 @@ func (p *pipe) grow(n int) {
 	}
 }
 
-func (p *pipe) free() { p.pool.Put(p.held) }
+// free gives the memory back; it may be done twice.
+func (p *pipe) free() {
+	if p.held != nil {
+		p.pool.Put(p.held)
+		p.held, p.buf = nil, nil
+	}
+}
+
+// waits is an answer's body that can be waited for without memory to read it into.
+type waits interface {
+	Ready() bool
+	Wait()
+}
+
+// await waits for more of a stream. A stream that pauses holds no memory here.
+func (p *pipe) await(body io.Reader) {
+	w, ok := body.(waits)
+	if !ok || w.Ready() {
+		return
+	}
+	pool := p.pool
+	p.free()
+	w.Wait()
+	p.take(pool)
+}
 
 // announce names the trailers that will follow the body and returns their names.
 func announce(h, trailer http.Header) []string {

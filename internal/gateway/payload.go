@@ -18,7 +18,7 @@ var (
 
 // Buffers come in classes, so that a small request never holds a large buffer and a pool never
 // holds a huge one.
-var classes = [...]int{4 << 10, 32 << 10, 256 << 10, 1 << 20}
+var classes = [...]int{1 << 10, 4 << 10, 32 << 10, 256 << 10, 1 << 20}
 
 var pools [len(classes)]sync.Pool
 
@@ -80,8 +80,8 @@ func readPayload(r io.Reader, length, limit int64, memory *slots) (*payload, err
 }
 
 func (p *payload) fill(r io.Reader, length, limit int64) error {
-	// What a client announces is believed only once the first class is full: memory follows bytes.
-	if err := p.grow(min(max(length, 0), int64(classes[1]-1))); err != nil {
+	// What a client announces is believed only once the third class is full: memory follows bytes.
+	if err := p.grow(min(max(length, 0), int64(classes[2]-1))); err != nil {
 		return err
 	}
 	for {

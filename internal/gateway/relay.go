@@ -428,6 +428,9 @@ func (x *exchange) copy(try *outcome, c *client, p *pipe, stream bool) (upErr, d
 	}
 	err := try.broken
 	for err == nil {
+		if stream {
+			p.await(try.resp.Body)
+		}
 		var n int
 		if n, err = try.resp.Body.Read(p.buf); n > 0 {
 			relay, _ := x.see(try, p.buf[:n])

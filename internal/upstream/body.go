@@ -14,9 +14,10 @@ type body struct {
 	readBy   time.Time // zero: no limit
 	between  time.Duration
 	reusable bool
-	begun    bool // a byte of it was read
-	over     bool // the connection is given back or closed
-	err      error
+	begun    bool  // a byte of it was read
+	over     bool  // the connection is given back or closed
+	err      error // of Read
+	fault    error // of Wait
 }
 
 // begin makes the answer's body one that brings the connection back.
@@ -38,9 +39,12 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.over {
 		return 0, b.end()
 	}
-	if b.between > 0 && b.begun && b.c.br.Buffered() == 0 {
-		_ = b.c.net.SetReadDeadline(earliest(time.Now().Add(b.between), b.until, b.readBy))
+	if b.fault != nil {
+		b.over, b.err = true, b.fault
+		b.c.finish(false)
+		return 0, b.fault
 	}
+	b.limit()
 	n, err := b.from.Read(p)
 	b.begun = b.begun || n > 0
 	if err != nil {
@@ -48,6 +52,28 @@ func (b *body) Read(p []byte) (int, error) {
 		b.c.finish(err == io.EOF && b.reusable)
 	}
 	return n, err
+}
+
+// limit sets the deadline of the next piece.
+func (b *body) limit() {
+	if b.between > 0 && b.begun && b.c.br.Buffered() == 0 {
+		_ = b.c.net.SetReadDeadline(earliest(time.Now().Add(b.between), b.until, b.readBy))
+	}
+}
+
+// Ready says that something has come which the next Read would look at.
+func (b *body) Ready() bool { return b.over || b.c.br.Buffered() > 0 }
+
+// Wait waits until a Read has something to look at, or fails. It is for bodies of unknown length, before whose end more
+// must come, so that a wait need not hold the memory that is read into.
+func (b *body) Wait() {
+	if b.Ready() {
+		return
+	}
+	b.limit()
+	if _, err := b.c.br.Peek(1); err != io.EOF { // an end, well or not, meets the Read again
+		b.fault = err
+	}
 }
 
 // ReadBy bounds when the next piece of the body must be there, beside the request's own limits. The zero
