@@ -126,12 +126,14 @@ func TestNoSpaceLeft(t *testing.T) {
 		t.Skipf("mount: %v", err)
 	}
 	defer unmount(dir)
-	o := Options{Dir: dir, MinFree: 1, Timeout: 3 * time.Second}
+	o := Options{Dir: dir, MinFree: 1}
 	s, err := OpenEmbedded(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	s.opts.Timeout = 3 * time.Second // of the call that a full disk never answers
+	o.Timeout = s.opts.Timeout
 	n, err := fill(t, s, 300<<10)
 	t.Logf("after %d entries: %v", n, err)
 	for _, c := range []error{store.ErrFull, store.ErrUnavailable, store.ErrUnknown} {
