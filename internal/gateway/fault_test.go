@@ -19,7 +19,7 @@ import (
 
 // rawUpstream answers each connection by f, below HTTP.
 func (w *world) rawUpstream(host string, f func(net.Conn, *bufio.Reader)) {
-	l := w.net.listen(host)
+	l := w.net.listen(w.t, host)
 	w.t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -449,7 +449,7 @@ func TestLargeAnswerIsNotKept(t *testing.T) {
 func TestEarlyAnswerClosesTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, credit(0, headerOnly))
-		l := w.net.listen("live")
+		l := w.net.listen(t, "live")
 		t.Cleanup(func() { _ = l.Close() })
 		go func() {
 			conn, err := l.Accept()

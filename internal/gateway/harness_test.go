@@ -21,10 +21,11 @@ import (
 	"sluice.dev/sluice/internal/release"
 )
 
-// network is a set of in-memory listeners by host name, so that tests run in a synctest bubble.
+// network is a set of listeners by host name: in memory, so that tests run in a synctest bubble, or sockets.
 type network struct {
-	mu    sync.Mutex
-	hosts map[string]*listener
+	mu      sync.Mutex
+	hosts   map[string]*listener
+	sockets map[string]string // addresses; nil: all is in memory
 }
 
 type listener struct {
@@ -52,9 +53,17 @@ func (addressed) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(198, 51, 100, 7), Port: 4711}
 }
 
-func (n *network) listen(host string) *listener {
+func (n *network) listen(t testing.TB, host string) net.Listener {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.sockets != nil {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.sockets[host] = l.Addr().String()
+		return l
+	}
 	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	n.hosts[host] = l
 	return l
@@ -63,8 +72,11 @@ func (n *network) listen(host string) *listener {
 func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	host, _, _ := strings.Cut(addr, ":")
 	n.mu.Lock()
-	l := n.hosts[host]
+	l, at := n.hosts[host], n.sockets[host]
 	n.mu.Unlock()
+	if at != "" {
+		return new(net.Dialer).DialContext(ctx, "tcp", at)
+	}
 	if l == nil {
 		return nil, errors.New("connection refused")
 	}
@@ -80,13 +92,13 @@ func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 }
 
 func (n *network) transport() *http.Transport {
-	return &http.Transport{DialContext: n.dial, DisableCompression: true}
+	return &http.Transport{DialContext: n.dial, DisableCompression: true, MaxIdleConnsPerHost: 64}
 }
 
 // serve runs a server for host until the test ends.
 func (n *network) serve(t testing.TB, host string, h http.Handler) {
 	t.Helper()
-	l := n.listen(host)
+	l := n.listen(t, host)
 	s := front.New(NewServer(h, slog.New(slog.DiscardHandler)))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
@@ -208,8 +220,13 @@ func testKeys(t testing.TB, seed byte) *release.Keyring {
 // newWorld starts a gateway that serves spec. change may alter its options.
 func newWorld(t testing.TB, spec *assign.Spec, change ...func(*Options)) *world {
 	t.Helper()
+	return newWorldOn(t, &network{hosts: map[string]*listener{}}, spec, change...)
+}
+
+func newWorldOn(t testing.TB, n *network, spec *assign.Spec, change ...func(*Options)) *world {
+	t.Helper()
 	w := &world{
-		t: t, net: &network{hosts: map[string]*listener{}}, sink: &memory{more: make(chan struct{}, 1)},
+		t: t, net: n, sink: &memory{more: make(chan struct{}, 1)},
 		feedback: &stored{}, keys: testKeys(t, 1), registry: prometheus.NewRegistry(), log: new(bytes.Buffer),
 	}
 	o := Options{

@@ -15,8 +15,12 @@ const (
 	HeaderVersion = "X-Sluice-Version" // answer, if asked for by Options.Expose: the version that answered
 	HeaderArm     = "X-Sluice-Arm"     // answer, if asked for by Options.Expose: the unit's arm
 	HeaderKey     = "X-Sluice-Key"     // request: an API key of the gateway
-	HeaderHop     = "X-Sluice-Hop"     // to the upstream: how often the request passed a gateway
-	HeaderShadow  = "X-Sluice-Shadow"  // to the upstream: "true" on mirrored requests, whose answer is discarded
+	// HeaderContinue of a request is the exposure id of an earlier answer of the same conversation, which is to be finished by the
+	// version that it began with.
+	HeaderContinue = "X-Sluice-Continue"
+
+	HeaderHop    = "X-Sluice-Hop"    // to the upstream: how often the request passed a gateway
+	HeaderShadow = "X-Sluice-Shadow" // to the upstream: "true" on mirrored requests, whose answer is discarded
 
 	ownPrefix = "X-Sluice-"
 )

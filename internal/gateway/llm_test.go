@@ -411,6 +411,66 @@ func TestWire3_10_FirstToken(t *testing.T) {
 	})
 }
 
+// 3.11: a conversation that began before the share changed is finished by the version that it began with, if its client asks
+// for that by the id of its beginning, and counts for no arm, moved or not.
+func TestWire3_11_FinishTheConversation(t *testing.T) {
+	at := func(share release.Share, stratum uint16, change ...func(*assign.RouteSpec)) *assign.Spec {
+		return credit(share, append(change, headerOnly, func(m *assign.RouteSpec) { m.Stratum = stratum })...)
+	}
+	w := newWorld(t, at(0, 1))
+	w.upstream("live", echo("v1"))
+	w.upstream("candidate", echo("v2"))
+	ask := func(headers ...string) reply {
+		return w.do("GET", "/credit", "", append(headers, "X-User-Id", "ann")...)
+	}
+	by := func(version string, counted bool, headers ...string) string {
+		t.Helper()
+		got := ask(headers...)
+		if !strings.Contains(got.body, `"`+version+`"`) || (got.header.Get(HeaderID) != "") != counted {
+			t.Errorf("answered by %s, counted %v, want %s, %v", got.body, got.header.Get(HeaderID) != "", version, counted)
+		}
+		return got.header.Get(HeaderID)
+	}
+	first := by("v1", true)
+	by("v1", true, HeaderContinue, first) // nothing has changed: as any other
+
+	w.serve(at(release.Whole, 2))
+	second := by("v2", true)
+	by("v1", false, HeaderContinue, first)
+	by("v2", true, HeaderContinue, second)
+	for name, id := range map[string]string{
+		"altered": first[:40] + "AAAA" + first[44:], "garbage": "x", "of another unit": w.do("GET", "/credit", "", "X-User-Id", "bob").header.Get(HeaderID),
+	} {
+		if got := ask(HeaderContinue, id); !strings.Contains(got.body, `"v2"`) || got.header.Get(HeaderID) == "" {
+			t.Errorf("an id that is %s: %s", name, got.body)
+		}
+	}
+
+	w.serve(at(release.Whole, 3)) // both arms leave out what began before
+	by("v2", false, HeaderContinue, second)
+	w.serve(at(0, 4, func(m *assign.RouteSpec) { m.Release = 8 })) // the candidate went: nobody stays there
+	by("v1", true, HeaderContinue, second)
+	w.serve(at(0, 4, func(m *assign.RouteSpec) { m.Kind = release.ExposureOutside }))
+	by("v1", true, HeaderContinue, second)
+}
+
+// A conversation does not last for ever.
+func TestFinishedConversationsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, credit(0, headerOnly))
+		w.upstream("live", echo("v1"))
+		w.upstream("candidate", echo("v2"))
+		id := w.do("GET", "/credit", "", "X-User-Id", "ann").header.Get(HeaderID)
+		w.serve(credit(release.Whole, headerOnly, func(m *assign.RouteSpec) { m.Stratum = 9 }))
+		for _, version := range []string{"v1", "v2"} {
+			if got := w.do("GET", "/credit", "", "X-User-Id", "ann", HeaderContinue, id); !strings.Contains(got.body, `"`+version+`"`) {
+				t.Errorf("%s, want %s", got.body, version)
+			}
+			time.Sleep(maxContinued + time.Second)
+		}
+	})
+}
+
 // 3.11: the order in which a request names its unit, and that the same unit keeps its arm.
 func TestWire3_11_StickyOrder(t *testing.T) {
 	model := release.Model{Spec: release.Spec{Dialect: release.DialectOpenAI}}

@@ -109,7 +109,7 @@ func newMetrics() *metrics {
 		duration:   histogram(nameDuration, "From the request read to the last byte of the answer."),
 		firstByte:  histogram(nameFirstByte, "From the request read to the first byte of the answer."),
 		problems:   counter(nameProblems, "Errors that the gateway itself answered with.", "kind"),
-		unassigned: counter(nameUnassigned, "Requests that named no usable unit.", "model", "reason"),
+		unassigned: counter(nameUnassigned, "Requests that are in no arm: their unit is missing or too_long, or they finish a conversation (continued).", "model", "reason"),
 		diverted:   counter(nameDiverted, "Requests of a candidate's units that live answered.", "model", "reason"),
 		mirror:     counter(nameMirror, "Mirrored requests: sent to the candidate, or dropped for want of room.", "model", "result"),
 		hedged:     counter(nameHedged, "Requests sent once more because no answer had begun: sent, and won by the second.", "model", "result"),
@@ -197,6 +197,7 @@ func (s *speechMetrics) count(m *dialect.Measures, p release.Price, waited time.
 // modelMetrics are one model's series.
 type modelMetrics struct {
 	missing, tooLong      prometheus.Counter
+	continued             prometheus.Counter
 	mirrored, mirrorDrops prometheus.Counter
 	hedged, hedgeWon      prometheus.Counter
 	diverted              [diversions]prometheus.Counter
@@ -205,6 +206,7 @@ type modelMetrics struct {
 func (m *metrics) model(model string) modelMetrics {
 	out := modelMetrics{
 		missing:     m.unassigned.WithLabelValues(model, "missing"),
+		continued:   m.unassigned.WithLabelValues(model, "continued"),
 		tooLong:     m.unassigned.WithLabelValues(model, "too_long"),
 		mirrored:    m.mirror.WithLabelValues(model, "sent"),
 		mirrorDrops: m.mirror.WithLabelValues(model, "dropped"),

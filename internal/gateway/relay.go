@@ -421,6 +421,8 @@ func (x *exchange) copy(try *outcome, c *client, p *pipe, stream bool) (upErr, d
 			return nil, err
 		}
 	}
+	beat := x.beats(try.resp.Header, c)
+	defer func() { _ = beat.stop() }() // what it met, the next write meets, too
 	if len(try.held) > 0 {
 		if err := c.write(try.held, stream); err != nil {
 			return nil, err
@@ -432,7 +434,11 @@ func (x *exchange) copy(try *outcome, c *client, p *pipe, stream bool) (upErr, d
 			p.await(try.resp.Body)
 		}
 		var n int
-		if n, err = try.resp.Body.Read(p.buf); n > 0 {
+		n, err = try.resp.Body.Read(p.buf)
+		if gone := beat.stop(); gone != nil {
+			return nil, gone
+		}
+		if n > 0 {
 			relay, _ := x.see(try, p.buf[:n])
 			if len(relay) > 0 {
 				if werr := c.write(relay, stream); werr != nil {
@@ -476,7 +482,8 @@ const (
 // await waits for the first content of a candidate's stream while live could still answer in its
 // place: a stream that fails before it has said anything is as good as none.
 func (x *exchange) await(try *outcome) {
-	if try.resp == nil || try.obs == nil || try.resp.StatusCode != http.StatusOK || !x.mayFallBack() || !try.obs.streaming() {
+	if try.resp == nil || try.obs == nil || try.resp.StatusCode != http.StatusOK || !x.mayFallBack() || !try.obs.streaming() ||
+		x.sending.v.timeouts.KeepAlive > 0 { // which needs an answer that has begun
 		return
 	}
 	p := newPipe(-1)

@@ -271,7 +271,11 @@ func (x *exchange) assign() {
 	x.unit, x.count = unit, true
 	a := x.begin(x.g.opts.Keyring(), bytesOf(unit))
 	x.served = int(a.Arm)
+	continued := x.finishes(a)
 	x.lead(a)
+	if continued {
+		return
+	}
 	m.signals.fromRequest(e, x.r, x.body.bytes(), x.g.opts.Sink)
 }
 

@@ -26,7 +26,7 @@ func TestHundredShareChanges(t *testing.T) {
 	for i := range specs {
 		specs[i] = credit(release.Share(i)*release.Whole/changes, headerOnly, func(m *assign.RouteSpec) { m.Stratum = uint16(i) })
 	}
-	w := newWorld(t, specs[0])
+	w := newWorldOn(t, &network{sockets: map[string]string{}}, specs[0])
 	w.upstream("live", echo("v1"))
 	w.upstream("candidate", echo("v2"))
 	for i := range specs {

@@ -69,6 +69,36 @@ func TestWire3_1_StreamIsRelayedAsItComes(t *testing.T) {
 	})
 }
 
+// 3.1: a client is told during the silence before the first event that the stream is alive, if the version asks for it, and never
+// within or behind an event; live does not step in for an answer that has begun.
+func TestWire3_1_KeepAlive(t *testing.T) {
+	for _, every := range []time.Duration{0, 15 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, credit(release.Whole, headerOnly, func(m *assign.RouteSpec) {
+				m.Arms[1].Spec.Timeout, m.Arms[1].Spec.Failover = release.Duration(time.Hour), true
+				m.Arms[1].Spec.Timeouts.KeepAlive = release.Duration(every)
+			}))
+			w.upstream("live", echo("v1"))
+			w.upstream("candidate", func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("Content-Type", "text/event-stream")
+				_ = http.NewResponseController(rw).Flush()
+				for _, piece := range []string{"data: a", "\n\n", "data: b\n\n"} {
+					time.Sleep(40 * time.Second)
+					_, _ = io.WriteString(rw, piece)
+					_ = http.NewResponseController(rw).Flush()
+				}
+			})
+			want := "data: a\n\ndata: b\n\n"
+			if every > 0 {
+				want = strings.Repeat(": keep-alive\n\n", 2) + want
+			}
+			if got := w.do("GET", "/credit", "", "X-User-Id", "u"); got.body != want || got.err != nil {
+				t.Errorf("every %v: %q, %v, want %q", every, got.body, got.err, want)
+			}
+		})
+	}
+}
+
 // 3.1, 3.5: a stream that breaks off never looks complete.
 func TestWire3_1_TruncatedStreamIsCut(t *testing.T) {
 	w := newWorld(t, credit(0, headerOnly))

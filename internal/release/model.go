@@ -126,6 +126,8 @@ type Timeouts struct {
 	Headers    Duration `json:"headers,omitzero"`    // until its head
 	FirstToken Duration `json:"firstToken,omitzero"` // until its first content: a stream's first token, else the first byte
 	Between    Duration `json:"between,omitzero"`    // from one piece to the next: a stream's events
+	// KeepAlive is after which silence before its first event the client of a stream is told, by a comment, that it is alive; default: never. It gives up the failover of an answer that has begun
+	KeepAlive Duration `json:"keepAlive,omitzero"`
 }
 
 // Queue lets requests wait for a version that serves as many as it may.

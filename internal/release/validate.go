@@ -297,6 +297,7 @@ func (c *checker) serving(path string, v Version) {
 		{".timeouts.headers", v.Timeouts.Headers},
 		{".timeouts.firstToken", v.Timeouts.FirstToken},
 		{".timeouts.between", v.Timeouts.Between},
+		{".timeouts.keepAlive", v.Timeouts.KeepAlive},
 		{".queue.wait", v.Queue.Wait},
 		{".health.interval", v.Health.Interval},
 		{".health.timeout", v.Health.Timeout},
