@@ -66,6 +66,8 @@ type settings struct {
 	sluice  string
 	dir     string
 	ring    time.Duration
+
+	accessLog bool // of proxies that have one
 }
 
 func command(ctx context.Context, args []string, out io.Writer) error {

@@ -37,7 +37,22 @@ var proxies = []proxy{
 	{"nginx", startNginx},
 	{"haproxy", startHAProxy},
 	{"caddy", startCaddy},
+	{"nginx, access log", logged(startNginx)},
+	{"caddy, access log", logged(startCaddy)},
 	{"traefik", startTraefik},
+}
+
+// logged starts a proxy that writes a line for each request into a file, which is the least that keeps what happened, as Sluice
+// does for each request.
+func logged(start func(context.Context, settings, string, string, bool) (*process, error)) func(context.Context, settings, string, string, bool) (*process, error) {
+	return func(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
+		dir, err := os.MkdirTemp(s.dir, "logged")
+		if err != nil {
+			return nil, err
+		}
+		s.dir, s.accessLog = dir, true
+		return start(ctx, s, live, candidate, h2c)
+	}
 }
 
 var errMissing = errors.New("not installed")
@@ -182,7 +197,7 @@ error_log DIR/nginx-error.log warn;
 worker_rlimit_nofile 40000;
 events { worker_connections 16000; }
 http {
-  access_log off;
+  access_log NGINXLOG;
   client_body_temp_path DIR/nginx-body;
   proxy_temp_path DIR/nginx-proxy;
   fastcgi_temp_path DIR/nginx-f; uwsgi_temp_path DIR/nginx-u; scgi_temp_path DIR/nginx-s;
@@ -205,6 +220,7 @@ http {
 
 func startNginx(ctx context.Context, s settings, live, candidate string, h2c bool) (*process, error) {
 	text := strings.ReplaceAll(nginxConfig, "PROTO", map[bool]string{true: " http2"}[h2c])
+	text = strings.Replace(text, "NGINXLOG", map[bool]string{true: "DIR/access.log combined buffer=32k flush=1s", false: "off"}[s.accessLog], 1)
 	return configured(ctx, s, "nginx", "nginx.conf", text, live, candidate, "-c", "FILE")
 }
 
@@ -246,6 +262,7 @@ const caddyConfig = `{
 }
 http://:PORT {
   bind 127.0.0.1
+  CADDYLOG
   reverse_proxy LIVE LIVE LIVE LIVE CANDIDATE {
     lb_policy header X-User-Id
     flush_interval -1
@@ -255,7 +272,11 @@ http://:PORT {
 
 // startCaddy splits 80 : 20 by the hash of the header over five entries, four of which are live.
 func startCaddy(ctx context.Context, s settings, live, candidate string, _ bool) (*process, error) {
-	return configured(ctx, s, "caddy", "Caddyfile", caddyConfig, live, candidate, "run", "--config", "FILE", "--adapter", "caddyfile")
+	log := ""
+	if s.accessLog {
+		log = "log {\n    output file DIR/access.log\n  }"
+	}
+	return configured(ctx, s, "caddy", "Caddyfile", strings.Replace(caddyConfig, "CADDYLOG", log, 1), live, candidate, "run", "--config", "FILE", "--adapter", "caddyfile")
 }
 
 const traefikConfig = `global: {checkNewVersion: false, sendAnonymousUsage: false}
