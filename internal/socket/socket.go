@@ -93,7 +93,9 @@ func (s *Socket) Ask(request, b []byte, kept bool) (sent, n int, err error) {
 }
 
 func (s *Socket) read() (int, error) {
-	if err := s.raw.Read(s.readable); err != nil {
+	err := s.raw.Read(s.readable)
+	s.in.b, s.in.ask = nil, nil // an idle connection must not keep the memory of others
+	if err != nil {
 		return 0, err
 	}
 	return s.in.n, s.in.err
@@ -148,10 +150,11 @@ func (s *Socket) asks(fd uintptr) (quiet, ended bool) {
 // Write writes as much of b as is taken at once: what is left, or what hinders it, is net.Conn's to wait for.
 func (s *Socket) Write(b []byte) int {
 	s.out = writing{b: b}
-	if s.raw.Write(s.writable) != nil {
+	err := s.raw.Write(s.writable)
+	s.out.b = nil
+	if err != nil {
 		return 0
 	}
-	s.out.b = nil
 	return s.out.n
 }
 
