@@ -1,7 +1,10 @@
 package front
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -30,6 +33,8 @@ type conn struct {
 
 	sock   *socket.Socket // nil: a connection that the system can't be asked about
 	in     inbox
+	crumbs int       // how many line breaks may still follow a POST's body, which old clients send
+	used   bool      // has served a request
 	readBy time.Time // the deadline that is set; zero: none
 	resp   response
 	watch  watch
@@ -91,8 +96,11 @@ func (c *conn) serve() {
 
 // end closes the connection, unless it was handed over.
 func (c *conn) end() {
-	if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // a value of panic, compared as net/http does
-		c.srv.logf("front: panic serving %v: %v\n%s", c.remote, v, debug.Stack())
+	if v := recover(); v != nil {
+		if v != http.ErrAbortHandler { //nolint:errorlint // a value of panic, compared as net/http does
+			c.srv.logf("front: panic serving %v: %v\n%s", c.remote, v, debug.Stack())
+		}
+		c.resp.cut()
 	}
 	if c.state.Swap(stateClosed) != stateClosed {
 		_ = c.net.Close()
@@ -109,6 +117,7 @@ func (c *conn) next() (head, bool) {
 		c.until(after(c.opened, headerTime(c.srv.http)))
 	}
 	for {
+		c.sweep()
 		if b := c.in.bytes(); len(b) > 0 {
 			if !c.activate() {
 				return head{}, false
@@ -127,9 +136,23 @@ func (c *conn) next() (head, bool) {
 		} else if !limited {
 			c.untilIdle()
 		}
-		if c.read() != nil {
+		if err := c.read(); err != nil {
+			if errors.Is(err, io.EOF) && len(c.in.bytes()) > 0 {
+				c.handOver() // a torn head: net/http answers it
+			}
 			return head{}, false
 		}
+	}
+}
+
+// sweep drops the line breaks that old clients send behind the body of a POST, as net/http does.
+func (c *conn) sweep() {
+	for ; c.crumbs > 0 && len(c.in.bytes()) > 0; c.crumbs-- {
+		if b := c.in.bytes()[0]; b != '\r' && b != '\n' {
+			c.crumbs = 0
+			return
+		}
+		c.in.drop(1)
 	}
 }
 
@@ -164,6 +187,11 @@ func (c *conn) handOver() {
 	c.until(time.Time{})
 	read := append([]byte(nil), c.in.bytes()...)
 	c.srv.forget(c)
+	if c.used && bytes.HasPrefix(read, []byte("PRI ")) { // HTTP/2 begins with its connection or not at all
+		_, _ = io.WriteString(c.net, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") // who sends this need not hear
+		_ = c.net.Close()
+		return
+	}
 	c.srv.over.give(c.net, read)
 }
 

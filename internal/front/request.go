@@ -41,16 +41,23 @@ func (c *conn) answer(h head) bool {
 		return false
 	}
 	c.in.drop(h.size)
+	c.used = true
+	if c.crumbs = 0; parsed.Method == http.MethodPost {
+		c.crumbs = 4
+	}
 	ctx := &requestContext{Context: c.ctx}
+	if c.ctx.Done() != nil {
+		defer context.AfterFunc(c.ctx, func() { ctx.cancel(c.ctx.Err()) })()
+	}
 	r := parsed.WithContext(ctx)
 	r.RemoteAddr = c.remote
-	b := &body{c: c, left: h.length}
+	b := &body{c: c, ctx: ctx, left: h.length, by: after(time.Now(), c.srv.http.ReadTimeout)}
 	r.Body = http.NoBody
 	if h.length > 0 {
 		r.Body = b
 	}
 	w := &c.resp
-	w.begin(r, b, h.close || c.srv.closing.Load())
+	w.begin(r, b, h.close)
 	c.watch.begin(ctx, h.length == 0)
 	defer func() { // after a panic, too
 		c.watch.end()
@@ -58,8 +65,16 @@ func (c *conn) answer(h head) bool {
 		b.end()
 	}()
 	c.srv.http.Handler.ServeHTTP(w, r)
-	c.watch.end() // nobody else reads from here on
-	return w.finish() && b.rest()
+	c.watch.end()
+	b.end() // nobody else reads from here on
+	if !w.finish() {
+		return false
+	}
+	if w.close || !b.rest() || c.srv.closing.Load() {
+		c.linger()
+		return false
+	}
+	return true
 }
 
 // maxRest is how much of a body that nobody wanted is read so that the connection can be kept.
@@ -67,13 +82,16 @@ const maxRest = 256 << 10
 
 // body is a request's body of known length. Its reader may be another goroutine than the handler's, one at a time.
 type body struct {
-	c *conn
+	c   *conn
+	ctx *requestContext // of its request
 
 	mu      sync.Mutex // never held during a read
 	left    int64
 	by      time.Time // when it must be there; zero: no limit
 	reading bool
-	over    bool // no more is read for the handler
+	broken  bool          // a read failed
+	over    bool          // no more is read for the handler
+	gone    chan struct{} // closed when the reader that end waits for has left; nil: nobody is waited for
 }
 
 // Read implements io.Reader.
@@ -83,8 +101,8 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := b.read(p[:min(int64(len(p)), left)])
-	if b.exit(n) == 0 && n > 0 {
-		b.c.watch.bodyRead()
+	if b.exit(n, err) == 0 && n > 0 {
+		b.c.watch.bodyRead(b.ctx)
 		err = io.EOF
 	}
 	return n, err
@@ -118,11 +136,15 @@ func (b *body) read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *body) exit(n int) (left int64) {
+func (b *body) exit(n int, err error) (left int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
 	b.left -= int64(n)
+	b.broken = b.broken || err != nil
+	if b.gone != nil {
+		close(b.gone)
+	}
 	return b.left
 }
 
@@ -131,16 +153,16 @@ func (b *body) limit(t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.by = t
-	if b.reading {
+	if b.reading && b.gone == nil {
 		b.c.until(t)
 	}
 }
 
-// large says that more is left than would be read for the connection's sake.
-func (b *body) large() bool {
+// spoils says that the connection can't be kept for the body's sake: it failed, or more is left than would be read.
+func (b *body) spoils() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.left > maxRest
+	return b.broken || b.left >= maxRest
 }
 
 // Close implements io.Closer. What has not come is read when the handler has returned.
@@ -151,36 +173,42 @@ func (b *body) Close() error {
 	return nil
 }
 
-// end takes the body from whoever still reads it.
+// end takes the body from whoever still reads it, and waits until that one has left.
 func (b *body) end() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.over = true
-	if b.reading {
-		b.c.until(past)
+	if !b.reading {
+		b.mu.Unlock()
+		return
 	}
+	gone := make(chan struct{})
+	b.gone = gone
+	b.c.until(past)
+	b.mu.Unlock()
+	<-gone
 }
 
 // rest reads what is left of the body, within the handler's last limit, and says whether the connection is at the
-// next request.
+// next request. Without a limit it takes as long as the next request may. It must not be called before end.
 func (b *body) rest() bool {
-	b.mu.Lock()
-	left := b.left
-	stuck := b.reading || left > maxRest
-	b.over = true
-	b.mu.Unlock()
-	if stuck || left == 0 {
-		return !stuck
+	if b.spoils() {
+		return false
+	}
+	if b.left == 0 {
+		return true
 	}
 	scrap := buffers.Get().(*[]byte)
 	defer buffers.Put(scrap)
+	if b.by.IsZero() {
+		b.by = after(time.Now(), idleTime(b.c.srv.http))
+	}
 	b.c.until(b.by)
-	for left > 0 {
-		n, err := b.read((*scrap)[:min(left, maxHead)])
+	for b.left > 0 {
+		n, err := b.read((*scrap)[:min(b.left, maxHead)])
 		if n == 0 && err != nil {
 			return false
 		}
-		left -= int64(n)
+		b.left -= int64(n)
 	}
 	return true
 }

@@ -18,7 +18,7 @@ const maxPending = 2 << 10
 // not use it, nor its Header, after it has returned.
 type response struct {
 	c      *conn
-	r      *http.Request
+	asked  string // the request's method
 	body   *body
 	header http.Header
 	writer writer
@@ -28,7 +28,7 @@ type response struct {
 	written int64
 	framed  bool // how the body is framed is decided, and its head complete
 	chunked bool
-	silent  bool // HEAD, and statuses without a body
+	silent  bool // nothing of the body is sent: HEAD, and statuses without one
 	untyped bool // the type is to be found in the body
 	close   bool
 	err     error // of the connection
@@ -41,9 +41,9 @@ func (w *response) begin(r *http.Request, b *body, closing bool) {
 	if h == nil {
 		h = make(http.Header)
 	}
-	*w = response{c: w.c, r: r, body: b, header: h, writer: out, length: -1, close: closing}
-	clear(w.header)
+	*w = response{c: w.c, asked: r.Method, body: b, header: h, writer: out, length: -1, close: closing}
 	w.writer.c = w.c
+	w.writer.by = after(time.Now(), w.c.srv.http.WriteTimeout)
 }
 
 // Header implements http.ResponseWriter.
@@ -70,14 +70,14 @@ func (w *response) WriteHeader(status int) {
 	case status < 100 || status > 999:
 		panic(fmt.Sprintf("front: impossible status %d", status))
 	case w.status != 0:
-		w.c.srv.logf("front: the answer to %s was begun twice", w.r.URL.Path)
+		w.c.srv.logf("front: an answer to %s was begun twice", w.c.remote)
 		return
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.interim(status)
 		return
 	}
 	w.status = status
-	w.silent = w.r.Method == http.MethodHead || !bodyAllowed(status)
+	w.silent = w.asked == http.MethodHead || !bodyAllowed(status)
 	w.writer.line(status)
 	w.takeLength()
 	w.announce(w.header["Trailer"])
@@ -88,7 +88,7 @@ func (w *response) WriteHeader(status int) {
 		w.writer.head("Date", date(time.Now()))
 	}
 	_, typed := w.header["Content-Type"]
-	w.untyped = !typed && !w.silent && w.header.Get("Content-Encoding") == ""
+	w.untyped = !typed && bodyAllowed(status) && w.header.Get("Content-Encoding") == ""
 	if !bodyAllowed(status) {
 		w.framed = true
 		w.endHead()
@@ -126,6 +126,8 @@ func (w *response) takeLength() {
 func (w *response) field(name string, values []string) {
 	switch {
 	case name == "Content-Length" || name == "Transfer-Encoding" || strings.HasPrefix(name, http.TrailerPrefix):
+		return
+	case name == "Content-Type" && w.status == http.StatusNotModified: // it is that of what the client has
 		return
 	case name == "Connection":
 		if httpguts.HeaderValuesContainsToken(values, "close") {
@@ -178,31 +180,37 @@ func (w *response) Write(b []byte) (int, error) {
 		return 0, nil
 	case !bodyAllowed(w.status):
 		return 0, http.ErrBodyNotAllowed
-	case w.length >= 0 && w.written+int64(len(b)) > w.length:
+	}
+	if w.written += int64(len(b)); w.length >= 0 && w.written > w.length {
 		return 0, http.ErrContentLength
 	}
-	w.written += int64(len(b))
 	switch {
-	case w.silent:
-		return len(b), nil
-	case w.framed || w.length >= 0:
-		w.frame(b)
-		return len(b), w.piece(b)
-	}
-	if len(w.pending)+len(b) <= maxPending {
+	case w.framed:
+	case w.length >= 0 && !w.untyped:
+		w.frame(nil)
+	case len(w.pending)+len(b) <= maxPending:
 		w.pending = append(w.pending, b...)
 		return len(b), nil
+	default:
+		w.release(b)
 	}
-	if w.release(); w.err != nil {
-		return 0, w.err
+	if err := w.piece(b); err != nil {
+		return 0, err
 	}
-	return len(b), w.piece(b)
+	return len(b), nil
 }
 
-// release decides for chunks and sends what was held back.
-func (w *response) release() {
-	w.chunked = true
-	w.frame(w.pending)
+// sniffed is how much of a body tells its type.
+const sniffed = 512
+
+// release completes the head and sends what was held back. next is what follows.
+func (w *response) release(next []byte) {
+	w.chunked = w.length < 0 && !w.silent
+	first := w.pending
+	if n := min(sniffed-len(first), len(next)); n > 0 {
+		first = append(first, next[:n]...)
+	}
+	w.frame(first)
 	if len(w.pending) > 0 {
 		_ = w.piece(w.pending) // = w.err
 		w.pending = nil
@@ -226,7 +234,7 @@ func (w *response) frame(first []byte) {
 
 // endHead says whether the connection is kept, and ends the head.
 func (w *response) endHead() {
-	if w.close = w.close || w.body.large(); w.close {
+	if w.close = w.close || w.body.spoils() || w.c.srv.closing.Load(); w.close {
 		w.writer.head("Connection", "close")
 	}
 	w.writer.end()
@@ -234,9 +242,11 @@ func (w *response) endHead() {
 
 // piece sends a piece of the body, or lets it wait for the next flush.
 func (w *response) piece(b []byte) error {
-	if w.chunked {
+	switch {
+	case w.err != nil || w.silent:
+	case w.chunked:
 		w.fail(w.writer.chunk(b))
-	} else {
+	default:
 		w.fail(w.writer.write(b))
 	}
 	return w.err
@@ -251,11 +261,7 @@ func (w *response) FlushError() error {
 		w.WriteHeader(http.StatusOK)
 	}
 	if !w.framed {
-		if w.length < 0 && !w.silent {
-			w.release()
-		} else {
-			w.frame(nil)
-		}
+		w.release(nil)
 	}
 	if w.err == nil {
 		w.fail(w.writer.flush(nil))
@@ -272,33 +278,56 @@ func (w *response) fail(err error) {
 	w.c.watch.gone()
 }
 
-// finish completes the answer and says whether the connection can be kept.
+// finish completes the answer and says whether the client has all of it.
 func (w *response) finish() bool {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	if !w.framed {
-		if w.chunked = w.length < 0 && !w.silent && w.hasTrailers(); !w.chunked && w.length < 0 && !w.silent {
-			w.writer.number("Content-Length", int64(len(w.pending)))
-		}
-		w.frame(w.pending)
-		if len(w.pending) > 0 {
-			_ = w.piece(w.pending) // = w.err
-		}
+		w.frameWhole()
 	}
 	if w.chunked {
 		w.trailers()
 	}
+	w.writer.last = true
 	if w.err == nil {
 		w.fail(w.writer.flush(nil))
 	}
 	w.writer.done()
-	w.pending = nil
-	whole := w.silent || w.length < 0 || w.written == w.length
-	if w.err == nil && whole && w.close {
-		w.c.linger()
+	w.forget()
+	return w.err == nil && (w.silent || w.length < 0 || w.written == w.length)
+}
+
+// frameWhole completes the head of an answer of which all is there.
+func (w *response) frameWhole() {
+	if trailers := w.hasTrailers(); w.length < 0 {
+		w.chunked = trailers && !w.silent
+		if !trailers && (w.asked != http.MethodHead || len(w.pending) > 0) { // a handler need not write for HEAD
+			w.writer.number("Content-Length", int64(len(w.pending)))
+		}
 	}
-	return w.err == nil && whole && !w.close
+	w.frame(w.pending)
+	if len(w.pending) > 0 {
+		_ = w.piece(w.pending) // = w.err
+	}
+}
+
+// forget lets go of what the next request does not need: it may be long in coming.
+func (w *response) forget() {
+	const many = 64
+	w.pending, w.trailer = nil, nil
+	if len(w.header) > many {
+		w.header = nil // a map does not shrink
+	}
+	clear(w.header)
+}
+
+// cut sends what was complete when the handler gave up, and nothing behind it.
+func (w *response) cut() {
+	if w.framed && w.err == nil {
+		w.writer.last = true
+		w.fail(w.writer.flush(nil))
+	}
 }
 
 // hasTrailers says that something is to be said behind the body, which only chunks allow.

@@ -3,6 +3,7 @@ package front
 import (
 	"context"
 	"errors"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -60,7 +61,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		default:
 			pause = 0
-			s.begin(c, base, l.Addr())
+			s.begin(c, base)
 		}
 	}
 }
@@ -82,11 +83,12 @@ func (s *Server) listens(l net.Listener) bool {
 	return true
 }
 
-func (s *Server) begin(raw net.Conn, base context.Context, local net.Addr) {
-	ctx := context.WithValue(base, http.LocalAddrContextKey, local)
+func (s *Server) begin(raw net.Conn, base context.Context) {
+	ctx := base
 	if s.http.ConnContext != nil {
 		ctx = s.http.ConnContext(ctx, raw)
 	}
+	ctx = context.WithValue(ctx, http.LocalAddrContextKey, raw.LocalAddr())
 	c := newConn(s, raw, ctx)
 	s.mu.Lock()
 	if s.closing.Load() {
@@ -167,7 +169,9 @@ func (s *Server) closeIdle() bool {
 }
 
 func (s *Server) logf(format string, args ...any) {
-	if s.http.ErrorLog != nil {
-		s.http.ErrorLog.Printf(format, args...)
+	if s.http.ErrorLog == nil {
+		log.Printf(format, args...) // as net/http does
+		return
 	}
+	s.http.ErrorLog.Printf(format, args...)
 }

@@ -47,12 +47,14 @@ func (w *watch) fire() {
 	w.start()
 }
 
-// bodyRead says that the request's body is at its end.
-func (w *watch) bodyRead() {
+// bodyRead says that the body of r is at its end. Who read it may be late: r may be over, and another be served.
+func (w *watch) bodyRead(r *requestContext) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.free = true
-	w.start()
+	if w.request == r {
+		w.free = true
+		w.start()
+	}
 }
 
 // start begins to read if it is time and there is nothing that waits to be served. It needs the lock.

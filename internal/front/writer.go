@@ -17,6 +17,7 @@ type writer struct {
 	buf   []byte    // of held, if that has room enough
 	by    time.Time // when a write must be done; zero: no limit
 	armed bool      // the socket has such a deadline
+	last  bool      // the handler has returned: what is left is sent within the time of idle connections
 }
 
 func (w *writer) grab() {
@@ -123,6 +124,9 @@ func (w *writer) flush(b []byte) error {
 
 // arm gives the socket its deadline.
 func (w *writer) arm() {
+	if w.last && w.by.IsZero() {
+		w.by = after(time.Now(), idleTime(w.c.srv.http))
+	}
 	if !w.by.IsZero() || w.armed {
 		_ = w.c.net.SetWriteDeadline(w.by)
 		w.armed = !w.by.IsZero()
@@ -132,7 +136,7 @@ func (w *writer) arm() {
 // done takes the deadline away and the memory back.
 func (w *writer) done() {
 	w.free()
-	w.by = time.Time{}
+	w.by, w.last = time.Time{}, false
 	w.arm()
 }
 
