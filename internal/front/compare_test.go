@@ -512,6 +512,11 @@ var oddRequests = []string{
 	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo",
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\ngarbage\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\n\r\n00",
+	"GET / HTTP/1.1\r\nHost: a\r\n\r\n0000",
+	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1\r\n0",
+	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1\r\n\n\n\n",
+	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1\r\n00",
 }
 
 func TestOddRequestsAreServedAsByTheStandardServer(t *testing.T) {

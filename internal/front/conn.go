@@ -33,8 +33,9 @@ type conn struct {
 
 	sock   *socket.Socket // nil: a connection that the system can't be asked about
 	in     inbox
-	crumbs int       // how many line breaks may still follow a POST's body, which old clients send
 	used   bool      // has served a request
+	posted bool      // the last of them was a POST, behind whose body old clients send line breaks
+	swept  int       // of them
 	readBy time.Time // the deadline that is set; zero: none
 	resp   response
 	watch  watch
@@ -137,23 +138,33 @@ func (c *conn) next() (head, bool) {
 			c.untilIdle()
 		}
 		if err := c.read(); err != nil {
-			if errors.Is(err, io.EOF) && len(c.in.bytes()) > 0 {
-				c.handOver() // a torn head: net/http answers it
+			if errors.Is(err, io.EOF) && c.torn() {
+				c.handOver()
 			}
 			return head{}, false
 		}
 	}
 }
 
-// sweep drops the line breaks that old clients send behind the body of a POST, as net/http does.
+// first is how many bytes net/http waits for before it takes them for a further request.
+const first = 4
+
+// sweep drops line breaks among the first bytes behind the body of a POST, as net/http does.
 func (c *conn) sweep() {
-	for ; c.crumbs > 0 && len(c.in.bytes()) > 0; c.crumbs-- {
+	for c.posted && c.swept < first && len(c.in.bytes()) > 0 {
 		if b := c.in.bytes()[0]; b != '\r' && b != '\n' {
-			c.crumbs = 0
+			c.posted = false
 			return
 		}
 		c.in.drop(1)
+		c.swept++
 	}
+}
+
+// torn says that what came before the end of a connection is to be answered.
+func (c *conn) torn() bool {
+	n := len(c.in.bytes())
+	return n > 0 && (!c.used || c.swept+n >= first)
 }
 
 // activate says that a request has begun; false: Shutdown has closed the connection.

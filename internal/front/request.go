@@ -41,10 +41,7 @@ func (c *conn) answer(h head) bool {
 		return false
 	}
 	c.in.drop(h.size)
-	c.used = true
-	if c.crumbs = 0; parsed.Method == http.MethodPost {
-		c.crumbs = 4
-	}
+	c.used, c.posted, c.swept = true, parsed.Method == http.MethodPost, 0
 	ctx := &requestContext{Context: c.ctx}
 	if c.ctx.Done() != nil {
 		defer context.AfterFunc(c.ctx, func() { ctx.cancel(c.ctx.Err()) })()
