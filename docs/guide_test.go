@@ -300,7 +300,7 @@ func (g *guide) commands(t *testing.T) {
 	if ran < 25 {
 		t.Errorf("the guide has %d blocks to run", ran)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	out, err := g.run(ctx, g.dir, script.String())
 	if err != nil {
