@@ -127,7 +127,7 @@ func (c *conn) next() (head, bool) {
 			switch {
 			case v == plain:
 				return h, true
-			case v == unusual || len(b) == maxHead:
+			case v == unusual && c.enough() || len(b) == maxHead:
 				c.handOver()
 				return head{}, false
 			case !limited: // once, however slowly it comes
@@ -138,7 +138,7 @@ func (c *conn) next() (head, bool) {
 			c.untilIdle()
 		}
 		if err := c.read(); err != nil {
-			if errors.Is(err, io.EOF) && c.torn() {
+			if errors.Is(err, io.EOF) && len(c.in.bytes()) > 0 && c.enough() { // a torn head
 				c.handOver()
 			}
 			return head{}, false
@@ -161,11 +161,8 @@ func (c *conn) sweep() {
 	}
 }
 
-// torn says that what came before the end of a connection is to be answered.
-func (c *conn) torn() bool {
-	n := len(c.in.bytes())
-	return n > 0 && (!c.used || c.swept+n >= first)
-}
+// enough says that what has come is taken for a request.
+func (c *conn) enough() bool { return !c.used || c.swept+len(c.in.bytes()) >= first }
 
 // activate says that a request has begun; false: Shutdown has closed the connection.
 func (c *conn) activate() bool {
