@@ -585,25 +585,29 @@ func TestLargeUnreadBody(t *testing.T) {
 	}
 }
 
-// An answer and the time until it can be read: nothing waits in a buffer of a connection that is idle.
+// Nothing of an answer waits in a connection that is idle, nor comes with the next one.
 func TestIdleConnectionsHoldNothing(t *testing.T) {
 	r := onSockets(t, config(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		for i := range 100 {
+		for i := range r.ContentLength {
 			w.Header().Set(fmt.Sprint("X-", i), "x")
 		}
 		_, _ = io.WriteString(w, "hello")
 	}))
 	u := r.dial()
-	u.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
-	u.gets("hello")
-	for _, c := range r.all() {
-		for c.state.Load() != stateIdle {
-			time.Sleep(time.Millisecond)
+	for _, n := range []int{3, 100, 2, 1} {
+		u.send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n)))
+		if resp := u.gets("hello"); len(resp.Header) != n+3 { // Date, type, length
+			t.Errorf("%d headers, not %d", len(resp.Header), n+3)
 		}
-		// Its goroutine waits in a read, or is about to: nobody writes these.
-		if c.resp.writer.held != nil || c.resp.pending != nil || len(c.resp.header) > 0 {
-			t.Errorf("an idle connection holds %+v", &c.resp)
+		for _, c := range r.all() {
+			for c.state.Load() != stateIdle {
+				time.Sleep(time.Millisecond)
+			}
+			// Its goroutine waits in a read, or is about to: nobody writes these.
+			if c.resp.writer.held != nil || c.resp.pending != nil || len(c.resp.header) > 0 {
+				t.Errorf("an idle connection holds %+v", &c.resp)
+			}
 		}
 	}
 }
