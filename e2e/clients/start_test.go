@@ -3,7 +3,9 @@ package clients
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -92,11 +94,20 @@ func begin() (w world, err error) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return w, err
 	}
-	var token bytes.Buffer
-	if err := run(&token, filepath.Join(dir, "sluice"), "serve", "-c", config, "--data", filepath.Join(dir, "data"), "--gateway", gateway, "--admin", admin); err != nil {
+	var said output
+	if err := run(&said, filepath.Join(dir, "sluice"), "serve", "-c", config, "--data", filepath.Join(dir, "data"), "--gateway", gateway, "--admin", admin); err != nil {
 		return w, err
 	}
 	if err := await("http://" + admin + "/readyz"); err != nil {
+		return w, err
+	}
+	token := ""
+	err = eventually(func() (bool, error) { // it is told once the ports are open, not before
+		line, _, whole := strings.Cut(said.String(), "\n")
+		token = strings.TrimSpace(line)
+		return whole, errors.New("the server tells no token")
+	})
+	if err != nil {
 		return w, err
 	}
 	for _, m := range []struct{ name, match, dialect, url, version, metrics string }{
@@ -115,17 +126,35 @@ func begin() (w world, err error) {
 			return w, err
 		}
 		apply := exec.Command(filepath.Join(dir, "sluice"), "apply", "-f", file, "--server", "http://"+admin)
-		apply.Env = append(os.Environ(), "SLUICE_TOKEN="+strings.TrimSpace(token.String()))
+		apply.Env = append(os.Environ(), "SLUICE_TOKEN="+token)
 		if out, err := apply.CombinedOutput(); err != nil {
 			return w, fmt.Errorf("apply %s: %w\n%s", m.name, err, out)
 		}
 	}
-	w = world{gateway: "http://" + gateway, provider: p.URL, admin: "http://" + admin, token: strings.TrimSpace(token.String()), collector: c}
+	w = world{gateway: "http://" + gateway, provider: p.URL, admin: "http://" + admin, token: token, collector: c}
 	return w, awaitRoutes("http://" + gateway + "/-/sluice/ofrep/v1/evaluate/flags/oip-grpc")
 }
 
+// output is what a command says, which is read while it goes on.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
 // run starts a command until the tests end.
-func run(stdout *bytes.Buffer, name string, args ...string) error {
+func run(stdout io.Writer, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	log, err := os.CreateTemp("", "sluice-clients-log-")
 	if err != nil {
