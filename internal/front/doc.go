@@ -10,5 +10,7 @@
 //	accept -> conn.serve -> head (scan) -> request (http.ReadRequest) -> Handler -> response
 //	                          └ unusual -> handover -> http.Server
 //
+// Where this differs from net/http's server, which else is the oracle of its tests, is in docs/decisions/0012.
+//
 // A client that goes away is noticed by a watcher that begins once a request has lasted for watchAfter.
 package front

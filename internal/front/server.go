@@ -12,7 +12,8 @@ import (
 )
 
 // Server serves an http.Server's handler. Its limits, error log and contexts are the http.Server's, which also
-// serves the connections that are handed over; MaxHeaderBytes and TLS are asked for by those alone.
+// serves the connections that are handed over; MaxHeaderBytes, TLS, ConnState and whether connections are kept alive
+// are asked for by those alone.
 type Server struct {
 	http *http.Server
 	over *handover

@@ -735,7 +735,7 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 	ask()
-	if n := testing.AllocsPerRun(200, ask); n > 25 {
+	if n := testing.AllocsPerRun(200, ask); n > 20 {
 		t.Errorf("%v allocations for a request", n)
 	}
 }

@@ -5,6 +5,8 @@
 //
 // # The path of a request
 //
+//  0. server.go: net/http's server, over TLS, by HTTP/2 and for all that is unusual; before it package front for
+//     HTTP/1.1 without TLS (app joins them).
 //  1. gateway.go, serve.go: limits, API key, loop guard; one atomic load of the routes (plan.go: what
 //     the gateway adds to them: counters, breakers, slots); the model by host, path and headers.
 //  2. payload.go: the body into memory if something needs it there (a unit or segment inside it, a

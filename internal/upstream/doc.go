@@ -20,6 +20,8 @@
 // # Promises
 //
 //   - A context that ends closes the connection at once, whatever it is doing.
+//   - A kept connection that its server has closed, or spoken on, is found out before anything is written on it, and
+//     passed over.
 //   - A request is sent again only on a new connection, once, if it was sent on a kept one, not one
 //     byte of an answer came, its body is in memory, and its method may be repeated or the connection
 //     had been idle for so long (idleLong) that the server's own time limit is the reason.
