@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"os"
 	"sync"
@@ -77,8 +78,11 @@ func (a *App) access(spec release.AdminConfig) (api.Access, error) {
 	return out, nil
 }
 
-// ready says whether the store answers.
+// ready says whether the start is over and the store answers.
 func (a *App) ready() error {
+	if !a.told.Load() {
+		return errors.New("the process is starting")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_, err := a.records.Models(ctx)

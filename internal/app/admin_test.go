@@ -199,6 +199,34 @@ func TestStatusOfAProcess(t *testing.T) {
 	}
 }
 
+// TestReadyOnceTold: a script that waits for /readyz finds the token that was printed.
+func TestReadyOnceTold(t *testing.T) {
+	cfg := release.DefaultConfig()
+	cfg.Spec.DataDir = t.TempDir()
+	cfg.Spec.Gateway.Listen, cfg.Spec.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	ready := func(a *App) int {
+		resp, err := http.Get(a.AdminURL() + "/readyz") //nolint:noctx // a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	before, token := 0, ""
+	a, err := Start(t.Context(), Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Tell: func(a *App) { before, token = ready(a), a.Token() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := a.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if after := ready(a); before != http.StatusServiceUnavailable || after != http.StatusOK || token == "" {
+		t.Errorf("ready says %d before it was told, %d afterwards; token %q", before, after, token)
+	}
+}
+
 // TestStreamsEndWithTheProcess: an open stream does not keep a process from stopping.
 func TestStreamsEndWithTheProcess(t *testing.T) {
 	cfg := release.DefaultConfig()

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +47,9 @@ type Options struct {
 	// NewAdminToken makes an admin token also when there are tokens already: for whoever has lost the first
 	// one, or whose process was killed between making and printing it.
 	NewAdminToken bool
+	// Tell is called once at the end of the start, with the ports open and before the process says that it is ready: what it
+	// prints is there for a script that waits for /readyz. May be nil.
+	Tell func(*App)
 }
 
 // App is a running process.
@@ -64,6 +68,7 @@ type App struct {
 	started                time.Time
 	gatewayPort, adminPort *port
 	token                  string
+	told                   atomic.Bool // Options.Tell has returned
 	failed                 chan error
 	stops                  []func(context.Context) error // in the order of the start
 	once                   sync.Once
@@ -81,6 +86,10 @@ func Start(ctx context.Context, o Options) (*App, error) {
 		defer cancel()
 		return nil, errors.Join(err, a.Stop(stop))
 	}
+	if o.Tell != nil {
+		o.Tell(a)
+	}
+	a.told.Store(true)
 	return a, nil
 }
 

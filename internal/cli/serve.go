@@ -109,15 +109,17 @@ func (e *env) logger(level, format string) (*slog.Logger, error) {
 const stopTime = 20 * time.Second
 
 func (e *env) serve(ctx context.Context, o app.Options) error {
+	o.Tell = func(a *app.App) {
+		fmt.Fprintf(e.err, "gateway  %s\nadmin    %s\ndata     %s\n", a.GatewayURL(), a.AdminURL(), o.Config.Spec.DataDir)
+		if token := a.Token(); token != "" {
+			fmt.Fprintf(e.err, "a new admin token; it is shown only now:\n")
+			fmt.Fprintln(e.out, token)
+			fmt.Fprintf(e.err, "use it: export SLUICE_TOKEN=%s\n", token)
+		}
+	}
 	a, err := app.Start(ctx, o)
 	if err != nil {
 		return err
-	}
-	fmt.Fprintf(e.err, "gateway  %s\nadmin    %s\ndata     %s\n", a.GatewayURL(), a.AdminURL(), o.Config.Spec.DataDir)
-	if token := a.Token(); token != "" {
-		fmt.Fprintf(e.err, "a new admin token; it is shown only now:\n")
-		fmt.Fprintln(e.out, token)
-		fmt.Fprintf(e.err, "use it: export SLUICE_TOKEN=%s\n", token)
 	}
 	var failed error
 	select {
