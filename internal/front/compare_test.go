@@ -385,6 +385,20 @@ var scripts = []script{
 		write(w, note, "a little")
 		panic(http.ErrAbortHandler)
 	}},
+	{name: "panics behind all of a length", run: func(w http.ResponseWriter, r *http.Request, note notes) {
+		readBody(r, note)
+		w.Header().Set("Content-Length", "8")
+		w.Header().Set("Content-Type", "text/x-a")
+		write(w, note, "a little")
+		panic(http.ErrAbortHandler)
+	}},
+	{name: "panics behind a flush and a part", run: func(w http.ResponseWriter, r *http.Request, note notes) {
+		readBody(r, note)
+		w.Header().Set("Content-Length", "8")
+		flush(w)
+		write(w, note, "a")
+		panic(http.ErrAbortHandler)
+	}},
 	{name: "aborts behind a flush", run: func(w http.ResponseWriter, r *http.Request, note notes) {
 		readBody(r, note)
 		write(w, note, "a little")

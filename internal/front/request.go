@@ -63,11 +63,13 @@ func (c *conn) answer(h head) bool {
 	}()
 	c.srv.http.Handler.ServeHTTP(w, r)
 	c.watch.end()
+	ctx.cancel(context.Canceled)
 	b.end() // nobody else reads from here on
 	if !w.finish() {
 		return false
 	}
-	if w.close || !b.rest() || c.srv.closing.Load() {
+	rest := b.rest() // also of a connection that ends: who still sends might not read the answer
+	if w.close || !rest || c.srv.closing.Load() {
 		c.linger()
 		return false
 	}

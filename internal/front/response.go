@@ -322,9 +322,10 @@ func (w *response) forget() {
 	clear(w.header)
 }
 
-// cut sends what was complete when the handler gave up, and nothing behind it.
+// cut sends the chunks that were complete when the handler gave up, without a last one. Of an answer with a length
+// nothing more is sent: it could look complete.
 func (w *response) cut() {
-	if w.framed && w.err == nil {
+	if w.chunked && w.err == nil {
 		w.writer.last = true
 		w.fail(w.writer.flush(nil))
 	}

@@ -546,6 +546,22 @@ func TestLateReaders(t *testing.T) {
 	}
 }
 
+// A request's context is over when its handler has returned, whatever its client still has to send.
+func TestContextEndsWithTheHandler(t *testing.T) {
+	ctx := make(chan context.Context, 1)
+	both(t, func() *http.Server {
+		return config(func(w http.ResponseWriter, r *http.Request) { ctx <- r.Context(); hello(w, r) })
+	}, func(_ *testing.T, r *running) {
+		u := r.dial()
+		u.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1")
+		<-(<-ctx).Done()
+		u.gets("hello")
+		u.send("23456789" + plainGet)
+		<-(<-ctx).Done()
+		u.gets("hello")
+	})
+}
+
 func TestReadDeadlineReachesAReadUnderWay(t *testing.T) {
 	left := make(chan error, 1)
 	both(t, func() *http.Server {
@@ -587,29 +603,29 @@ func TestLargeUnreadBody(t *testing.T) {
 
 // Nothing of an answer waits in a connection that is idle, nor comes with the next one.
 func TestIdleConnectionsHoldNothing(t *testing.T) {
-	r := onSockets(t, config(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		for i := range r.ContentLength {
-			w.Header().Set(fmt.Sprint("X-", i), "x")
-		}
-		_, _ = io.WriteString(w, "hello")
-	}))
-	u := r.dial()
-	for _, n := range []int{3, 100, 2, 1} {
-		u.send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n)))
-		if resp := u.gets("hello"); len(resp.Header) != n+3 { // Date, type, length
-			t.Errorf("%d headers, not %d", len(resp.Header), n+3)
-		}
-		for _, c := range r.all() {
-			for c.state.Load() != stateIdle {
-				time.Sleep(time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		r := inMemory(t, config(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			for i := range r.ContentLength {
+				w.Header().Set(fmt.Sprint("X-", i), "x")
 			}
-			// Its goroutine waits in a read, or is about to: nobody writes these.
-			if c.resp.writer.held != nil || c.resp.pending != nil || len(c.resp.header) > 0 {
-				t.Errorf("an idle connection holds %+v", &c.resp)
+			_, _ = io.WriteString(w, "hello")
+		}))
+		defer r.close()
+		u := r.dial()
+		for _, n := range []int{3, 100, 2, 1} {
+			u.send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n)))
+			if resp := u.gets("hello"); len(resp.Header) != n+3 { // Date, type, length
+				t.Errorf("%d headers, not %d", len(resp.Header), n+3)
+			}
+			synctest.Wait()
+			for _, c := range r.all() {
+				if c.state.Load() != stateIdle || c.resp.writer.held != nil || c.resp.pending != nil || len(c.resp.header) > 0 {
+					t.Errorf("a connection that should be idle holds %+v", &c.resp)
+				}
 			}
 		}
-	}
+	})
 }
 
 func (s *Server) all() []*conn {
