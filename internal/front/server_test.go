@@ -550,7 +550,13 @@ func TestLateReaders(t *testing.T) {
 func TestContextEndsWithTheHandler(t *testing.T) {
 	ctx := make(chan context.Context, 1)
 	both(t, func() *http.Server {
-		return config(func(w http.ResponseWriter, r *http.Request) { ctx <- r.Context(); hello(w, r) })
+		return config(func(w http.ResponseWriter, r *http.Request) {
+			ctx <- r.Context()
+			if r.URL.Path == "/panic" {
+				panic(http.ErrAbortHandler)
+			}
+			hello(w, r)
+		})
 	}, func(_ *testing.T, r *running) {
 		u := r.dial()
 		u.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1")
@@ -559,6 +565,9 @@ func TestContextEndsWithTheHandler(t *testing.T) {
 		u.send("23456789" + plainGet)
 		<-(<-ctx).Done()
 		u.gets("hello")
+		u.send("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n")
+		<-(<-ctx).Done()
+		u.closed()
 	})
 }
 
