@@ -222,16 +222,17 @@ func write(w http.ResponseWriter, note notes, text string) {
 
 func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
 
-func readBody(r *http.Request, note notes) {
+func readBody(r *http.Request, note notes) error {
 	b, err := io.ReadAll(r.Body)
 	note("body %q %v trailer %s", b, err, sorted(r.Trailer))
+	return err
 }
 
 var long = strings.Repeat("0123456789", 300)
 
 var scripts = []script{
 	{name: "echo", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("X-Target", r.RequestURI)
 		write(w, note, "it is "+r.Method)
 	}},
@@ -243,29 +244,29 @@ var scripts = []script{
 		}
 	}},
 	{name: "type in several writes", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		write(w, note, "<")
 		write(w, note, "html>")
 		write(w, note, long)
 	}},
 	{name: "type with a length", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", "6")
 		write(w, note, "<")
 		write(w, note, "html>")
 	}},
 	{name: "encoded", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Encoding", "gzip")
 		write(w, note, "<html>")
 	}},
 	{name: "no type wanted", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header()["Content-Type"] = nil
 		write(w, note, "<html>")
 	}},
 	{name: "flushes", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Type", "text/event-stream")
 		flush(w)
 		for range 3 {
@@ -274,50 +275,50 @@ var scripts = []script{
 		}
 	}},
 	{name: "flush behind the first", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		write(w, note, "%PDF-")
 		flush(w)
 	}},
 	{name: "large", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", fmt.Sprint(40*len(long)))
 		write(w, note, strings.Repeat(long, 40))
 	}},
 	{name: "large chunks", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		write(w, note, strings.Repeat(long, 10))
 		write(w, note, strings.Repeat(long, 10))
 		write(w, note, "end")
 	}},
 	{name: "too little", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", "10")
 		write(w, note, "12345")
 	}},
 	{name: "nothing of a length", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", "10")
 	}},
 	{name: "too much", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", "5")
 		write(w, note, "12345")
 		write(w, note, "678")
 	}},
 	{name: "too much at once", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", "5")
 		write(w, note, "12345678")
 	}},
 	{name: "204", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Type", "text/x-a")
 		w.Header().Set("Content-Length", "4")
 		w.WriteHeader(http.StatusNoContent)
 		write(w, note, "body")
 	}},
 	{name: "304", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Etag", `"a"`)
 		w.Header().Set("Content-Type", "text/x-a")
 		w.Header().Set("Content-Length", "4")
@@ -326,20 +327,20 @@ var scripts = []script{
 		flush(w)
 	}},
 	{name: "trailers announced", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Trailer", "X-Sum, x-other")
 		write(w, note, "body")
 		w.Header().Set("X-Sum", "1")
 		w.Header().Set("X-Other", "2")
 	}},
 	{name: "trailers unannounced", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		write(w, note, "body")
 		flush(w)
 		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
 	}},
 	{name: "early hints", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Link", "</a>")
 		w.Header().Set("Content-Length", "3")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -348,7 +349,7 @@ var scripts = []script{
 		write(w, note, "after")
 	}},
 	{name: "closes", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Connection", "close")
 		write(w, note, "bye")
 	}},
@@ -357,7 +358,7 @@ var scripts = []script{
 		write(w, note, "bye")
 	}},
 	{name: "odd headers", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		h := w.Header()
 		h["X-Lines"] = []string{"a\r\nX-Smuggled: 1", " trimmed\t"}
 		h["Bad Name"] = []string{"x"}
@@ -372,41 +373,41 @@ var scripts = []script{
 		write(w, note, "body")
 	}},
 	{name: "no date", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header()["Date"] = nil
 		w.WriteHeader(799)
 	}},
 	{name: "panics", run: func(_ http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		panic("at the disco")
 	}},
 	{name: "panics behind a little", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		write(w, note, "a little")
 		panic(http.ErrAbortHandler)
 	}},
 	{name: "panics behind all of a length", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", "8")
 		w.Header().Set("Content-Type", "text/x-a")
 		write(w, note, "a little")
 		panic(http.ErrAbortHandler)
 	}},
 	{name: "panics behind a flush and a part", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.Header().Set("Content-Length", "8")
 		flush(w)
 		write(w, note, "a")
 		panic(http.ErrAbortHandler)
 	}},
 	{name: "aborts behind a flush", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		write(w, note, "a little")
 		flush(w)
 		panic(http.ErrAbortHandler)
 	}},
 	{name: "bad status", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		readBody(r, note)
+		_ = readBody(r, note)
 		w.WriteHeader(99)
 	}},
 	{name: "reads a little", unread: true, run: func(w http.ResponseWriter, r *http.Request, note notes) {
@@ -421,11 +422,12 @@ var scripts = []script{
 		write(w, note, "enough")
 	}},
 	{name: "reads elsewhere", run: func(w http.ResponseWriter, r *http.Request, note notes) {
-		done := make(chan struct{})
-		go func() { defer close(done); readBody(r, note) }()
-		<-done
-		_, err := r.Body.Read(make([]byte, 1))
-		note("again %v", err)
+		read := make(chan error)
+		go func() { read <- readBody(r, note) }()
+		if <-read == nil { // behind an error net/http says io.EOF, as if all were well
+			_, err := r.Body.Read(make([]byte, 1))
+			note("again %v", err)
+		}
 		write(w, note, "elsewhere")
 	}},
 }
