@@ -466,6 +466,42 @@ func TestBrowserViewerOnlyLooks(t *testing.T) {
 	b.clean(t)
 }
 
+// TestBrowserStandingWatch: the page of a release that has succeeded shows what is seen since.
+func TestBrowserStandingWatch(t *testing.T) {
+	now := time.Now().Add(-3 * time.Hour)
+	w := emptyWorld(t, now)
+	m, faults := release.ParseModel("model.yaml", []byte(strings.NewReplacer("  plan:\n", "  plan:\n    keepHoldback: true\n", "      - approval: {by: [risk]}\n", "").Replace(modelFile)))
+	must(t, faults.Err())
+	who := records.Who{Name: "operator-token", Role: records.Operator}
+	_, _, err := w.records.PutModel(t.Context(), m.Normalise(), who, now)
+	must(t, err)
+	w.start(t, who, now)
+	rel, err := w.records.Release(t.Context(), "credit", 1)
+	for i := 0; err == nil && rel.State.Phase != rollout.Succeeded && i < 10; i++ {
+		w.command(t, 1, rollout.CmdPromote, now.Add(time.Duration(i+1)*time.Minute), "looks well")
+		rel, err = w.records.Release(t.Context(), "credit", 1)
+	}
+	must(t, err)
+	began := now.Add(time.Hour).UTC()
+	_, err = w.records.PutStanding(t.Context(), "credit", 1, judge.Standing{
+		Began: began, Closed: began.Add(time.Hour), Windows: 6, Metrics: []judge.StandingMetric{{Metric: "errors"}},
+		Look: judge.StandingLook{LnE: 4.2, Bar: 8.4, Within: .0014, Reason: "errors: 80 of 4,000 users against 61 of 4,000 of the hold-back"},
+	}, 0)
+	must(t, err)
+	w.serve(t)
+	b := open(t, w)
+	b.login(t, w.tokens[records.Viewer])
+	b.do(t, goTo("#/models/credit/releases/1", "#watch meter"))
+	if got := b.text(t, "#watch"); !strings.Contains(got, "50 % of what an alarm takes") || !strings.Contains(got, "61 of 4,000 of the hold-back") || !strings.Contains(got, "watching") {
+		t.Error(got)
+	}
+	b.axe(t, "standing watch")
+	b.shot(t, "light-watch")
+	b.do(t, click("#lang"), until(`document.querySelector("#watch h2")?.textContent.includes("发布之后")`))
+	b.shot(t, "chinese-watch")
+	b.clean(t)
+}
+
 // TestBrowserManyModels: lists come in pages and by search, however many models and releases there are.
 func TestBrowserManyModels(t *testing.T) {
 	const models, releases = 130, 70 // with 1,000 and 300 the pages are as fast, but it takes minutes to seed them

@@ -13,8 +13,10 @@ import { checks } from "./checks.js";
 import { buttons } from "./act.js";
 import { decisionTable } from "./decisions.js";
 import { reportSection } from "./report.js";
+import { watch } from "./watch.js";
 import { duration, share, time } from "./format.js";
 
+const WATCH = 60000; // ms between looks at the standing watch, whose windows last ten minutes
 const EVIDENCE = 10000; // ms between looks at the pictures, which cost the server more than the state
 
 export async function releasePage(name, n) {
@@ -35,6 +37,7 @@ class ReleasePage {
     this.top = h("div.release-top");
     this.way = h("section.card");
     this.checks = h("section.card", { id: "checks" });
+    this.watch = h("section.card", { id: "watch", hidden: true });
     this.bottom = h("div", { id: "decisions" });
     this.pending = 0;
   }
@@ -43,16 +46,18 @@ class ReleasePage {
     const silence = listen((event) => this.see(event));
     this.draw();
     this.look();
+    this.watching = setInterval(() => this.r.watch?.watching && this.reload(), WATCH);
     const chart = h("section.card", { id: "shares" }, h("h2", {}, t("release.shares")), this.shares.box);
     return {
       title: `${this.r.model} ${this.r.number}`,
-      nodes: [this.crumbs(), this.top, this.way, this.jump(), chart, this.evidence.box, this.pictures.boxes, this.checks, this.report.box, this.bottom],
+      nodes: [this.crumbs(), this.top, this.way, this.watch, this.jump(), chart, this.evidence.box, this.pictures.boxes, this.checks, this.report.box, this.bottom],
       shown: () => this.drawShares(),
       end: () => {
         silence();
         this.ended = true;
         clearTimeout(this.pending);
         clearTimeout(this.next);
+        clearInterval(this.watching);
         for (const part of [this.shares, this.evidence, this.pictures]) part.end();
       },
     };
@@ -78,8 +83,8 @@ class ReleasePage {
       return;
     }
     const moved = next.decisionCount !== this.r.decisionCount;
-    const { decisions, strata, baseline, spec } = this.r;
-    this.r = { decisions, strata, baseline, spec, ...next };
+    const { decisions, strata, baseline, spec, watch } = this.r;
+    this.r = { decisions, strata, baseline, spec, watch, ...next };
     if (this.history.see(this.r, Date.now() / 1000)) this.look();
     if (moved) this.reload();
     this.later();
@@ -122,6 +127,8 @@ class ReleasePage {
     const r = this.r;
     replace(this.top, this.head());
     replace(this.way, way(r), why(r));
+    this.watch.hidden = !r.watch;
+    replace(this.watch, watch(r));
     if (this.shares.box.isConnected) this.drawShares();
     this.evidence.show(r, this.sums?.posteriors);
     if (this.drawn?.sums !== this.sums) this.pictures.show(r, this.sums);
