@@ -530,6 +530,7 @@ var oddRequests = []string{
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\ngarbage\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\n00",
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\n0000",
+	"GET / HTTP/1.1\r\nHost: a\r\n\r\nPRI 0",
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\n0\n",
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\n\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1\r\n0",

@@ -195,7 +195,7 @@ func (c *conn) handOver() {
 	c.until(time.Time{})
 	read := append([]byte(nil), c.in.bytes()...)
 	c.srv.forget(c)
-	if c.used && bytes.HasPrefix(read, []byte("PRI ")) { // HTTP/2 begins with its connection or not at all
+	if c.used && bytes.HasPrefix(read, []byte("PRI * HTTP/2.0\r\n")) { // HTTP/2 begins with its connection or not at all
 		_, _ = io.WriteString(c.net, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") // who sends this need not hear
 		_ = c.net.Close()
 		return
