@@ -100,8 +100,9 @@ func sorted(h http.Header) string {
 
 const oldDate = "Sun, 06 Nov 1994 08:49:37 GMT"
 
-// ask sends bytes, in pieces of a size if it is above 0, and ends its side. It returns what came of that.
-func (p *pair) ask(t testing.TB, address string, sent []byte, piece int, s script) (seen, got []string) {
+// ask sends bytes, in pieces of a size if it is above 0, and ends its side. It returns what came of that. reset says
+// that the server closed the connection while more came, as net/http does behind garbage: what it said may be lost.
+func (p *pair) ask(t testing.TB, address string, sent []byte, piece int, s script) (seen, got []string, reset bool) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func (p *pair) ask(t testing.TB, address string, sent []byte, piece int, s scrip
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	torn := slices.ContainsFunc(w.seen, func(s string) bool { return strings.Contains(s, "unexpected EOF") })
-	return w.seen, answers(all, w.head, s.unread || torn)
+	return w.seen, answers(all, w.head, s.unread || torn), err != nil
 }
 
 var errTimeout = error(interface {
@@ -188,15 +189,15 @@ var preface = []byte("PRI * HTTP/2.0")
 // compare says what differs.
 func (p *pair) compare(t testing.TB, sent []byte, piece int, s script) {
 	t.Helper()
-	wantSeen, want := p.ask(t, p.theirs, sent, 0, s)
-	gotSeen, got := p.ask(t, p.ours, sent, piece, s)
+	wantSeen, want, theirs := p.ask(t, p.theirs, sent, 0, s)
+	gotSeen, got, ours := p.ask(t, p.ours, sent, piece, s)
 	if bytes.Index(sent, preface) > 0 {
 		return // net/http takes it for a request of HTTP/1 there
 	}
 	if !slices.Equal(gotSeen, wantSeen) {
 		t.Errorf("%s, %.300q in pieces of %d\nthe handler saw\n%.2000q\nand with net/http\n%.2000q", s.name, sent, piece, gotSeen, wantSeen)
 	}
-	if !slices.Equal(got, want) && !bytes.HasPrefix(sent, preface) {
+	if !slices.Equal(got, want) && !bytes.HasPrefix(sent, preface) && !ours && !theirs {
 		t.Errorf("%s, %.300q in pieces of %d\nthe client got\n%s\nand with net/http\n%s", s.name, sent, piece, short(got), short(want))
 	}
 }
