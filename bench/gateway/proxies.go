@@ -40,6 +40,7 @@ var proxies = []proxy{
 	{"nginx, access log", logged(startNginx)},
 	{"caddy, access log", logged(startCaddy)},
 	{"traefik", startTraefik},
+	{"traefik, access log", logged(startTraefik)},
 }
 
 // logged starts a proxy that writes a line for each request into a file, which is the least that keeps what happened, as Sluice
@@ -300,7 +301,11 @@ func startTraefik(ctx context.Context, s settings, live, candidate string, _ boo
 	if err := os.WriteFile(filepath.Join(s.dir, "traefik-routes.yml"), []byte(routes), 0o600); err != nil {
 		return nil, err
 	}
-	return configured(ctx, s, "traefik", "traefik.yml", traefikConfig, live, candidate, "--configFile=FILE")
+	text := traefikConfig
+	if s.accessLog {
+		text += "accessLog: {filePath: DIR/access.log, format: json, bufferingSize: 100}\n"
+	}
+	return configured(ctx, s, "traefik", "traefik.yml", text, live, candidate, "--configFile=FILE")
 }
 
 const sluiceModel = `apiVersion: sluice.dev/v1alpha1
