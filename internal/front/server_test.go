@@ -324,6 +324,63 @@ func TestAnswersNobodyTakes(t *testing.T) {
 	})
 }
 
+// A client that takes nothing for longer than the handler's limit is given up, and whoever works for it is told.
+func TestWriteDeadlineOfASocket(t *testing.T) {
+	failed := make(chan error, 1)
+	r := onSockets(t, config(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		var err error
+		for err == nil { // small pieces, so that some are taken in part
+			_ = rc.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+			_, err = io.WriteString(w, long)
+			err = errors.Join(err, rc.Flush())
+		}
+		<-r.Context().Done()
+		failed <- err
+	}))
+	u := r.dial()
+	u.send(plainGet)
+	if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("written to nobody: %v", err)
+	}
+}
+
+// Pieces of which the system takes a part arrive whole, whoever reads slowly.
+func TestSlowReader(t *testing.T) {
+	const pieces = 4000
+	var sent atomic.Int32
+	r := onSockets(t, config(func(w http.ResponseWriter, _ *http.Request) {
+		for range pieces {
+			sent.Add(1)
+			_, _ = io.WriteString(w, long)
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	u := r.dial()
+	_ = u.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	for range 2 {
+		u.send(plainGet)
+		resp, err := http.ReadResponse(u.br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for was := int32(-1); was != sent.Load(); time.Sleep(10 * time.Millisecond) {
+			was = sent.Load() // until no more is taken, most likely
+		}
+		n := 0
+		for b := make([]byte, len(long)); ; n++ {
+			if _, err := io.ReadFull(resp.Body, b); err == io.EOF {
+				break
+			} else if err != nil || string(b) != long {
+				t.Fatalf("piece %d: %.20q, %v", n, b, err)
+			}
+		}
+		if n != pieces {
+			t.Errorf("%d pieces arrived, not %d", n, pieces)
+		}
+	}
+}
+
 // block is a handler that waits in the way the test says.
 type block struct {
 	begun chan *http.Request
