@@ -221,14 +221,41 @@ func (x *exchange) flows() bool {
 
 // readBody reads the body under a deadline.
 func (x *exchange) readBody(limit int64) (*payload, error) {
-	// A connection without deadlines (a test's recorder) is bounded by its own server, if at all.
-	_ = x.w.SetReadDeadline(time.Now().Add(x.g.opts.Limits.BodyTime))
+	lift := x.bodyBy(x.g.opts.Limits.BodyTime)
 	p, err := readPayload(x.r.Body, x.r.ContentLength, limit, &x.g.memory)
+	lift(err == nil)
 	if err == nil {
-		_ = x.w.SetReadDeadline(time.Time{})
 		_ = x.r.Body.Close() // it is at its end: the server need not look for more of it
 	}
 	return p, err
+}
+
+// bodyBy bounds the reading of the body until lift is called; well says that it was read. A connection without deadlines (a
+// test's recorder) is bounded by its own server, if at all.
+func (x *exchange) bodyBy(d time.Duration) (lift func(well bool)) {
+	if x.r.ProtoMajor == 1 {
+		_ = x.w.SetReadDeadline(time.Now().Add(d))
+		return x.lift
+	}
+	// A deadline of a stream is two ways through its connection's loop, and nearly every body is there at once: only one
+	// that is late is told of its limit.
+	w, told := x.w, make(chan struct{})
+	timer := time.AfterFunc(d, func() {
+		_ = w.SetReadDeadline(time.Unix(1, 0))
+		close(told)
+	})
+	return func(bool) {
+		if !timer.Stop() {
+			<-told // the stream is not another's before that
+		}
+	}
+}
+
+// lift takes a limit of the body away that was kept.
+func (x *exchange) lift(well bool) {
+	if well {
+		_ = x.w.SetReadDeadline(time.Time{})
+	}
 }
 
 func (x *exchange) refuseBody(err error) {
