@@ -29,6 +29,8 @@ func (x *exchange) beats(h http.Header, c *client) *beat {
 		return nil
 	}
 	b := &beat{every: every, c: c}
+	b.mu.Lock() // the timer may fire before it has its name
+	defer b.mu.Unlock()
 	b.timer = time.AfterFunc(every, b.tick)
 	return b
 }
