@@ -36,7 +36,9 @@ func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
 }
 
 func (s *Store) get(ctx context.Context, subject string) (store.Entry, error) {
-	m, err := s.ctrl.GetLastMsgForSubject(ctx, subject)
+	m, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return s.ctrl.GetLastMsgForSubject(ctx, subject)
+	})
 	if err != nil {
 		return store.Entry{}, translateGet(err)
 	}
@@ -65,7 +67,7 @@ func (s *Store) present(ctx context.Context, key string, seq uint64, head *jetst
 	if err != nil || n >= seq {
 		return store.Entry{}, fmt.Errorf("head %d: %s %q", seq, entryBack, back)
 	}
-	m, err := s.ctrl.GetMsg(ctx, seq-n)
+	m, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return s.ctrl.GetMsg(ctx, seq-n) })
 	if err != nil {
 		return store.Entry{}, fmt.Errorf("entry %d of head %d: %w", seq-n, seq, translateGet(err))
 	}
@@ -107,7 +109,9 @@ func (s *Store) List(ctx context.Context, prefix string) ([]store.Entry, error) 
 // subjects returns those subjects of CTRL that match the filter and hold a message, as its leader
 // knows them. A consumer would do with one request, but could be placed where replication lags.
 func (s *Store) subjects(ctx context.Context, filter string) ([]string, error) {
-	info, err := s.ctrl.Info(ctx, jetstream.WithSubjectFilter(filter))
+	info, err := ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return s.ctrl.Info(ctx, jetstream.WithSubjectFilter(filter))
+	})
 	if err != nil {
 		return nil, translate(err, store.ErrUnavailable)
 	}
@@ -191,7 +195,9 @@ func since(subjects []string, after uint64) ([]string, error) {
 
 // entry reads one appended entry; its revision is that of its head.
 func (s *Store) entry(ctx context.Context, key, subject string) (store.Entry, error) {
-	m, err := s.ctrl.GetLastMsgForSubject(ctx, subject)
+	m, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return s.ctrl.GetLastMsgForSubject(ctx, subject)
+	})
 	if err != nil {
 		return store.Entry{}, translateGet(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -251,6 +252,35 @@ func TestTranslate(t *testing.T) {
 func ackError(code int, text string) error {
 	_, err := parseAck(fmt.Appendf(nil, `{"error":{"code":503,"err_code":%d,"description":%q},"stream":"S","seq":0}`, code, text), "", 1)
 	return err
+}
+
+// A batch of which a part got lost on the way is sent again as another batch, and whole.
+func TestIncompleteBatchIsSentAgain(t *testing.T) {
+	s := openDir(t, t.TempDir())
+	var mu sync.Mutex
+	came := map[string]int{}
+	sub, err := s.nc.Subscribe("lost.>", func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		id := m.Header.Get(batchID)
+		came[id]++
+		if m.Header.Get(batchCommit) == "" {
+			return
+		}
+		answer := `{"error":{"code":400,"err_code":10176,"description":"atomic publish batch is incomplete"},"stream":"S","seq":0}`
+		if len(came) > 1 {
+			answer = fmt.Sprintf(`{"stream":"S","seq":9,"batch":%q,"count":%d}`, id, came[id])
+		}
+		_ = m.Respond([]byte(answer))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	a, err := s.publish(t.Context(), message("lost.a", nil), message("lost.b", nil))
+	if err != nil || a.Sequence != 9 || a.Count != 2 || len(came) != 2 {
+		t.Errorf("%+v, %v, batches %v", a, err, came)
+	}
 }
 
 func TestParseAck(t *testing.T) {

@@ -48,7 +48,7 @@ func (s *Store) Bounds(ctx context.Context, log string) (first, last store.Seq, 
 		return 0, 0, err
 	}
 	defer cancel()
-	stream, err := s.js.Stream(ctx, s.names.logStream(log))
+	stream, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return s.js.Stream(ctx, s.names.logStream(log)) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, 0, nil
 	}

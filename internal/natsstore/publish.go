@@ -55,7 +55,8 @@ func living(m *nats.Msg, ttl time.Duration) *nats.Msg {
 }
 
 // A request that reached nobody is sent again after these pauses: servers that elect a leader, or
-// hear of a new stream, need a moment. Requests that may have arrived are never repeated here.
+// hear of a new stream, need a moment. So is a batch of which the server says that a part never came,
+// as when the leader changed midway: nothing of it is stored. Requests that may have been carried out are never repeated here.
 const (
 	firstPause = 50 * time.Millisecond // doubled each time
 	lastPause  = 1600 * time.Millisecond
@@ -71,10 +72,16 @@ func (s *Store) publish(ctx context.Context, msgs ...*nats.Msg) (ack, error) {
 		}
 		err = translate(err, store.ErrUnknown)
 		// In one process there is nobody to wait for: the engine has stopped.
-		if s.opts.Dir != "" || wait > lastPause || !errors.Is(err, nats.ErrNoResponders) || !pause(ctx, wait) {
+		nobody := errors.Is(err, nats.ErrNoResponders) && s.opts.Dir == ""
+		if wait > lastPause || !nobody && !incomplete(err) || !pause(ctx, wait) {
 			return ack{}, err
 		}
 	}
+}
+
+func incomplete(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeBatchIncomplete
 }
 
 func (s *Store) send(ctx context.Context, msgs []*nats.Msg) (ack, error) {

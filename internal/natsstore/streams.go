@@ -86,9 +86,9 @@ func (s *Store) ensure(ctx context.Context, c jetstream.StreamConfig) (jetstream
 	if err := s.checkLayout(ctx, c.Name); err != nil {
 		return nil, err
 	}
-	stream, err := s.js.CreateStream(ctx, c)
+	stream, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return s.js.CreateStream(ctx, c) })
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		stream, err = s.js.UpdateStream(ctx, c)
+		stream, err = ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return s.js.UpdateStream(ctx, c) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", c.Name, translate(err, store.ErrUnavailable))
@@ -102,7 +102,7 @@ func (s *Store) ensure(ctx context.Context, c jetstream.StreamConfig) (jetstream
 // checkLayout refuses a stream of that name that is not ours or is laid out by a later version,
 // before anything about it is changed.
 func (s *Store) checkLayout(ctx context.Context, name string) error {
-	stream, err := s.js.Stream(ctx, name)
+	stream, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return s.js.Stream(ctx, name) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
