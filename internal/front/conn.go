@@ -51,7 +51,7 @@ func newConn(s *Server, raw net.Conn, ctx context.Context) *conn {
 	}
 	c.sock = socket.Of(raw)
 	c.room, c.shrink = c.in.room, c.in.shrink
-	c.resp.c = c
+	c.resp.c, c.resp.writer.c = c, c
 	c.watch.c = c
 	return c
 }

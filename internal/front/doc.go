@@ -1,5 +1,5 @@
 // Package front serves HTTP/1.1 on connections without TLS for less than net/http's server does: no goroutine
-// beside each request, no memory of an idle connection but its own few words, no timer per request.
+// beside each request, no memory of an idle connection but its own few words, no deadline set anew per request.
 //
 // It understands only what nearly all requests are: a complete, well-formed head of at most 8 KiB, one Host, a
 // body of a known length or none. Anything else (HTTP/2 by prior knowledge, HTTP/1.0, chunks, Upgrade, Expect,

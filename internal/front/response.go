@@ -42,7 +42,6 @@ func (w *response) begin(r *http.Request, b *body, closing bool) {
 		h = make(http.Header)
 	}
 	*w = response{c: w.c, asked: r.Method, body: b, header: h, writer: out, length: -1, close: closing}
-	w.writer.c = w.c
 	w.writer.by = after(time.Now(), w.c.srv.http.WriteTimeout)
 }
 

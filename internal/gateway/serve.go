@@ -221,40 +221,44 @@ func (x *exchange) flows() bool {
 
 // readBody reads the body under a deadline.
 func (x *exchange) readBody(limit int64) (*payload, error) {
-	lift := x.bodyBy(x.g.opts.Limits.BodyTime)
+	late := x.bodyBy(x.g.opts.Limits.BodyTime)
 	p, err := readPayload(x.r.Body, x.r.ContentLength, limit, &x.g.memory)
-	lift(err == nil)
-	if err == nil {
-		_ = x.r.Body.Close() // it is at its end: the server need not look for more of it
+	late.lift()
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	if late == nil {
+		_ = x.w.SetReadDeadline(time.Time{})
+	}
+	_ = x.r.Body.Close() // it is at its end: the server need not look for more of it
+	return p, nil
 }
 
-// bodyBy bounds the reading of the body until lift is called; well says that it was read. A connection without deadlines (a
-// test's recorder) is bounded by its own server, if at all.
-func (x *exchange) bodyBy(d time.Duration) (lift func(well bool)) {
+// bodyBy bounds the reading of the body. The result is nil if the connection keeps the limit itself. A connection without deadlines
+// (a test's recorder) is bounded by its own server, if at all.
+func (x *exchange) bodyBy(d time.Duration) *lateness {
 	if x.r.ProtoMajor == 1 {
 		_ = x.w.SetReadDeadline(time.Now().Add(d))
-		return x.lift
+		return nil
 	}
-	// A deadline of a stream is two ways through its connection's loop, and nearly every body is there at once: only one
-	// that is late is told of its limit.
 	w, told := x.w, make(chan struct{})
-	timer := time.AfterFunc(d, func() {
+	return &lateness{told: told, timer: time.AfterFunc(d, func() {
 		_ = w.SetReadDeadline(time.Unix(1, 0))
 		close(told)
-	})
-	return func(bool) {
-		if !timer.Stop() {
-			<-told // the stream is not another's before that
-		}
-	}
+	})}
 }
 
-// lift takes a limit of the body away that was kept.
-func (x *exchange) lift(well bool) {
-	if well {
-		_ = x.w.SetReadDeadline(time.Time{})
+// lateness tells a stream of HTTP/2 of its limit when it has passed. To set a deadline beforehand and lift it again is two ways
+// through the connection's loop, and nearly every body is there at once.
+type lateness struct {
+	timer *time.Timer
+	told  chan struct{} // closed when the stream knows
+}
+
+// lift takes the limit away. nil has none.
+func (l *lateness) lift() {
+	if l != nil && !l.timer.Stop() {
+		<-l.told // the stream is not another's before that
 	}
 }
 
