@@ -84,7 +84,8 @@ type bench struct {
 func measure(ctx context.Context, s settings, out io.Writer) error {
 	if s.sluice == "" {
 		s.sluice = filepath.Join(s.dir, "sluice")
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", s.sluice, "./cmd/sluice")
+		cmd := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-ldflags", "-s -w", "-o", s.sluice, "./cmd/sluice") // as make build
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if msg, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build: %w\n%s", err, msg)
 		}
