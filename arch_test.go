@@ -46,8 +46,9 @@ var arrows = map[string]struct {
 
 	"internal/gateway":    {"internal/assign internal/dialect internal/release internal/upstream", "the data plane stays light"},
 	"internal/socket":     {"", "sockets of the hot path; knows nothing of HTTP"},
-	"internal/front":      {"internal/socket", "HTTP/1.1 from clients; knows nothing of releases"},
-	"internal/upstream":   {"internal/socket", "HTTP/1.1 to model servers; knows nothing of releases"},
+	"internal/head":       {"", "heads of HTTP/1.1 messages; knows nothing of connections"},
+	"internal/front":      {"internal/head internal/socket", "HTTP/1.1 from clients; knows nothing of releases"},
+	"internal/upstream":   {"internal/head internal/socket", "HTTP/1.1 to model servers; knows nothing of releases"},
 	"internal/ofrep":      {"internal/assign internal/release", "the data plane stays light"},
 	"internal/ingest":     {"internal/release internal/tally", "telemetry to log to sums; app hands it the log"},
 	"internal/controller": {"internal/judge internal/records internal/release internal/rollout internal/tally", "the loop joins judge and rollout through records"},

@@ -1,0 +1,79 @@
+package head
+
+import "net/http"
+
+const version = "HTTP/1.1"
+
+// answer is a response with what else it needs, in one piece of memory.
+type answer struct {
+	http.Response
+
+	coding [1]string
+}
+
+// Response reads the head of an answer at the beginning of b. If it is Plain, size is how many bytes it has, and
+// resp is what http.ReadResponse makes of it for the request asked (of which it looks at the method alone; nil: GET),
+// but for the Body, which is nil. The caller finds that by what resp says: none for HEAD, 204 and 304, else chunks if
+// resp.ContentLength is -1, else that many bytes.
+//
+// Unusual are, beside what leaves doubt, statuses below 200 and above 599, and bodies that end with the connection.
+func Response(b []byte, asked *http.Request) (resp *http.Response, size int, v Verdict) {
+	b = b[:min(len(b), Max)]
+	status, start, v := statusLine(b)
+	if v != Plain {
+		return nil, 0, v
+	}
+	var f fields
+	if size, v = f.read(b, start); v != Plain {
+		return nil, 0, v
+	}
+	silent := asked != nil && asked.Method == http.MethodHead
+	bodiless := silent || status == http.StatusNoContent || status == http.StatusNotModified
+	if f.count[length]+f.count[coding] > 1 || f.count[coding] > 0 && bodiless || f.count[length]+f.count[coding] == 0 && !bodiless {
+		return nil, 0, Unusual
+	}
+	s := f.spell(b[:size])
+	a := &answer{Response: http.Response{
+		Status: s[len(version)+1 : start-2], StatusCode: status,
+		Proto: version, ProtoMajor: 1, ProtoMinor: 1,
+		ContentLength: f.length, Close: f.closing, Request: asked,
+	}}
+	switch {
+	case f.count[coding] > 0:
+		a.coding[0] = "chunked"
+		a.TransferEncoding, a.ContentLength = a.coding[:], -1
+	case silent && f.count[length] == 0:
+		a.ContentLength = -1
+	case bodiless && !silent:
+		a.ContentLength = 0
+	}
+	drop := coding.set()
+	if f.closing {
+		drop |= connection.set()
+	}
+	a.Header = f.header(s, drop)
+	return &a.Response, size, Plain
+}
+
+// statusLine reads a line such as HTTP/1.1 200 OK, of which the text may be missing.
+func statusLine(b []byte) (status, end int, v Verdict) {
+	const begin = version + " "
+	i := len(begin) + 3
+	if len(b) <= i || string(b[:len(begin)]) != begin || b[i] != ' ' && b[i] != '\r' {
+		return 0, 0, torn(b, 0)
+	}
+	for _, c := range b[len(begin):i] {
+		if c < '0' || c > '9' {
+			return 0, 0, torn(b, 0)
+		}
+		status = 10*status + int(c-'0')
+	}
+	if status < 200 || status > 599 {
+		return 0, 0, torn(b, 0)
+	}
+	for i < len(b) && classes[b[i]]&text != 0 {
+		i++
+	}
+	end, v = lineEnd(b, 0, i)
+	return status, end, v
+}
