@@ -106,6 +106,7 @@ func (c *conn) end() {
 	if c.state.Swap(stateClosed) != stateClosed {
 		_ = c.net.Close()
 	}
+	c.watch.leave()
 	c.in.drop(len(c.in.bytes()))
 	c.resp.writer.free()
 	c.srv.forget(c)

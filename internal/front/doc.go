@@ -12,5 +12,6 @@
 //
 // Where this differs from net/http's server, which else is the oracle of its tests, is in docs/decisions/0012.
 //
-// A client that goes away is noticed by a watcher that begins once a request has lasted for watchAfter.
+// A client that goes away is noticed once a request has lasted for watchAfter: on Linux the system tells one goroutine of
+// all clients (socket.Hangups), elsewhere a goroutine beside the request reads ahead.
 package front

@@ -15,8 +15,9 @@ import (
 // serves the connections that are handed over; MaxHeaderBytes, TLS, ConnState and whether connections are kept alive
 // are asked for by those alone.
 type Server struct {
-	http *http.Server
-	over *handover
+	http    *http.Server
+	over    *handover
+	hangups hangups
 
 	closing atomic.Bool
 	mu      sync.Mutex
@@ -125,18 +126,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			timer.Reset(pause)
 		}
 	}
-	return errors.Join(err, <-ended)
+	return errors.Join(err, <-ended, s.hangups.close())
 }
 
-// Close closes all listeners and connections at once.
+// Close closes all listeners and connections at once, and ends the contexts of the requests under way.
 func (s *Server) Close() error {
 	err := s.stopListening()
 	s.mu.Lock()
 	for c := range s.conns {
 		_ = c.net.Close()
+		c.watch.gone() // the system tells nothing of what is closed on this side
 	}
 	s.mu.Unlock()
-	return errors.Join(err, s.http.Close())
+	return errors.Join(err, s.http.Close(), s.hangups.close())
 }
 
 func (s *Server) stopListening() error {

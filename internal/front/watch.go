@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"sluice.dev/sluice/internal/socket"
 )
 
 // watchAfter is how long a request may last before its client is watched. What is faster is over before a
@@ -13,18 +15,22 @@ const watchAfter = 10 * time.Millisecond
 // past is a deadline that ends a read under way.
 var past = time.Unix(1, 0)
 
-// watch notices that the client of a long request goes away. It reads ahead, as net/http's server does for every
-// request: the end of what comes is the client's end, and what comes is the next request.
+// watch notices that the client of a long request goes away. The system tells of it where it can. Elsewhere a
+// goroutine reads ahead, as in net/http's server for every request: the end of what comes is the client's end, and
+// what comes is the next request. In both ways a client that has sent its next request is not known to be gone.
 type watch struct {
 	c     *conn
 	timer *time.Timer // nil: not needed so far
-	idle  *sync.Cond
+	idle  *sync.Cond  // nil: nothing was read ahead so far
 
 	mu      sync.Mutex
 	request *requestContext // nil: none is served
 	free    bool            // nobody else reads from the connection
 	due     bool            // the request has lasted
-	reading bool
+	reading bool            // ahead, in a goroutine
+
+	id   uint64 // of the connection among the server's hang-ups, from its first watch on; 0: none so far
+	hung bool   // it is one of them
 }
 
 // begin starts the time of a request. free says that its body is at its end.
@@ -33,7 +39,6 @@ func (w *watch) begin(r *requestContext, free bool) {
 	w.request, w.free, w.due = r, free, false
 	w.mu.Unlock()
 	if w.timer == nil {
-		w.idle = sync.NewCond(&w.mu)
 		w.timer = time.AfterFunc(watchAfter, w.fire)
 		return
 	}
@@ -57,10 +62,57 @@ func (w *watch) bodyRead(r *requestContext) {
 	}
 }
 
-// start begins to read if it is time and there is nothing that waits to be served. It needs the lock.
+// start begins to watch if it is time and there is nothing that waits to be served. It needs the lock.
 func (w *watch) start() {
-	if w.request == nil || !w.due || !w.free || w.reading || len(w.c.in.bytes()) > 0 {
+	if !w.watches() || w.reading {
 		return
+	}
+	if w.id == 0 {
+		w.id = w.c.srv.hangups.watch(w.c.sock, w)
+	}
+	switch {
+	case w.id == 0:
+		w.readAhead()
+	case w.hung:
+		w.look()
+	}
+}
+
+// watches says that an end of what comes would be the end of the present request. It needs the lock.
+func (w *watch) watches() bool {
+	return w.request != nil && w.due && w.free && len(w.c.in.bytes()) == 0
+}
+
+// HungUp implements socket.Watcher.
+func (w *watch) HungUp(uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hung = true
+	if w.watches() {
+		w.look()
+	}
+}
+
+// look ends the request unless its client has sent the next one. It needs the lock.
+func (w *watch) look() {
+	if open, _ := w.c.sock.Look(); !open {
+		w.request.cancel(context.Canceled)
+	}
+}
+
+// leave takes the connection out of the server's hang-ups.
+func (w *watch) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.id != 0 {
+		w.c.srv.hangups.forget(w.c.sock, w.id)
+		w.id = 0
+	}
+}
+
+func (w *watch) readAhead() {
+	if w.idle == nil {
+		w.idle = sync.NewCond(&w.mu)
 	}
 	w.reading = true
 	w.c.until(time.Time{})
@@ -99,4 +151,52 @@ func (w *watch) gone() {
 	if w.request != nil {
 		w.request.cancel(context.Canceled)
 	}
+}
+
+// hangups is what the system tells of the server's clients. It is asked for once the first of them is watched, and
+// again if it could not be had.
+type hangups struct {
+	mu     sync.Mutex
+	from   *socket.Hangups // nil: none so far
+	closed bool
+}
+
+// watch returns the id of a watch; 0: there can be none.
+func (h *hangups) watch(s *socket.Socket, w socket.Watcher) uint64 {
+	if s == nil {
+		return 0
+	}
+	h.mu.Lock()
+	if h.from == nil && !h.closed {
+		h.from, _ = socket.NewHangups() // without it a goroutine watches
+	}
+	from := h.from
+	h.mu.Unlock()
+	if from == nil {
+		return 0
+	}
+	id, err := from.Watch(s, w)
+	if err != nil {
+		return 0 // closed, or the system watches too much already
+	}
+	return id
+}
+
+// forget ends a watch.
+func (h *hangups) forget(s *socket.Socket, id uint64) {
+	h.mu.Lock()
+	from := h.from
+	h.mu.Unlock()
+	from.Forget(s, id)
+}
+
+// close ends all watches, now and later.
+func (h *hangups) close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	if h.from == nil {
+		return nil
+	}
+	return h.from.Close()
 }
