@@ -258,15 +258,20 @@ func (f *fields) header(spelled string, drop uint8) http.Header {
 		}
 	}
 	header, values := make(http.Header, n), make([]string, n)
+	var seen uint64 // a bit for what names look like: most have their own, and need not be looked for
 	for _, h := range f.all() {
 		if h.kind.set()&drop != 0 {
 			continue
 		}
 		name, value := spelled[h.name:h.colon], spelled[h.from:h.to]
-		if more, ok := header[name]; ok {
-			header[name] = append(more, value)
-			continue
+		look := uint64(1) << ((uint(len(name))*5 + uint(name[0])*3 + uint(name[len(name)-1])) % 64)
+		if seen&look != 0 {
+			if more, ok := header[name]; ok {
+				header[name] = append(more, value)
+				continue
+			}
 		}
+		seen |= look
 		values[0] = value
 		header[name], values = values[:1:1], values[1:]
 	}
