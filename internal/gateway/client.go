@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -109,24 +108,6 @@ func (p *pipe) free() {
 		p.pool.Put(p.held)
 		p.held, p.buf = nil, nil
 	}
-}
-
-// waits is an answer's body that can be waited for without memory to read it into.
-type waits interface {
-	Ready() bool
-	Wait()
-}
-
-// await waits for more of a stream. A stream that pauses holds no memory here.
-func (p *pipe) await(body io.Reader) {
-	w, ok := body.(waits)
-	if !ok || w.Ready() {
-		return
-	}
-	pool := p.pool
-	p.free()
-	w.Wait()
-	p.take(pool)
 }
 
 // announce names the trailers that will follow the body and returns their names.

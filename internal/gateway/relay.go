@@ -384,10 +384,13 @@ var errClientGone = errors.New("the client went away")
 
 // pump copies the body and says on which side it failed.
 func (x *exchange) pump(try *outcome, stream bool) (upErr, downErr error) {
-	c := client{w: x.w, wait: x.g.opts.Limits.WriteTime, stream: x.r.ProtoMajor == 2}
-	p := newPipe(try.resp.ContentLength)
-	defer p.free()
-	upErr, downErr = x.copy(try, &c, &p, stream)
+	p := &x.pumping
+	*p = pumping{
+		x: x, try: try, stream: stream,
+		to: client{w: x.w, wait: x.g.opts.Limits.WriteTime, stream: x.r.ProtoMajor == 2},
+	}
+	upErr = p.run()
+	downErr = p.gone
 	var tail []byte
 	if try.obs != nil {
 		err := upErr
@@ -403,55 +406,97 @@ func (x *exchange) pump(try *outcome, stream bool) (upErr, downErr error) {
 		return upErr, downErr
 	}
 	if len(tail) > 0 {
-		if err := c.write(tail, stream); err != nil {
+		if err := p.to.write(tail, stream); err != nil {
 			return upErr, err
 		}
 	}
 	if upErr != nil {
-		_ = c.flush() // what came is the client's, though the rest is lost
+		_ = p.to.flush() // what came is the client's, though the rest is lost
 		return upErr, nil
 	}
-	return nil, c.done()
+	return nil, p.to.done()
 }
 
-// copy moves the body's bytes until one side ends.
-func (x *exchange) copy(try *outcome, c *client, p *pipe, stream bool) (upErr, downErr error) {
-	if stream { // the client learns now that an answer begins, however long its first byte takes
-		if err := c.flush(); err != nil {
-			return nil, err
+// pumping is an answer's way from the model server to the client.
+type pumping struct {
+	x      *exchange
+	try    *outcome
+	to     client
+	stream bool
+	beat   *beat
+	gone   error // what the client's side failed with; nil: it did not
+}
+
+// run moves the body's bytes until one side ends, and returns why the upstream's did; nil: well, or it was not that.
+func (p *pumping) run() error {
+	err := p.move()
+	if gone := p.beat.stop(); p.gone == nil {
+		p.gone = gone
+	}
+	if errors.Is(err, io.EOF) {
+		_ = p.try.resp.Body.Close() // its connection may serve others while the client takes the rest
+		return nil
+	}
+	if p.gone != nil {
+		err = nil
+	}
+	return err
+}
+
+// move returns why it moves no more: io.EOF, p.gone, or what is wrong with the body.
+func (p *pumping) move() error {
+	if p.stream { // the client learns now that an answer begins, however long its first byte takes
+		if p.gone = p.to.flush(); p.gone != nil {
+			return p.gone
 		}
 	}
-	beat := x.beats(try.resp.Header, c)
-	defer func() { _ = beat.stop() }() // what it met, the next write meets, too
-	if len(try.held) > 0 {
-		if err := c.write(try.held, stream); err != nil {
-			return nil, err
+	p.beat = p.x.beats(p.try.resp.Header, &p.to)
+	if len(p.try.held) > 0 {
+		if p.gone = p.to.write(p.try.held, p.stream); p.gone != nil {
+			return p.gone
 		}
 	}
-	err := try.broken
-	for err == nil {
-		if stream {
-			p.await(try.resp.Body)
-		}
-		var n int
-		n, err = try.resp.Body.Read(p.buf)
-		if gone := beat.stop(); gone != nil {
-			return nil, gone
-		}
+	if p.try.broken != nil {
+		return p.try.broken
+	}
+	return eachPiece(p.try.resp, p.x.piece)
+}
+
+// relay hands a piece of the answer to the client.
+func (p *pumping) relay(b []byte) error {
+	if p.gone = p.beat.stop(); p.gone != nil {
+		return p.gone
+	}
+	if b, _ = p.x.see(p.try, b); len(b) > 0 {
+		p.gone = p.to.write(b, p.stream)
+	}
+	return p.gone
+}
+
+// pieces is an answer's body that shows its bytes where they lie, and holds no memory while it pauses.
+type pieces interface {
+	Each(f func(piece []byte) error) error
+}
+
+// eachPiece calls f with each piece of an answer's body as it comes, and returns f's error or that of the body, io.EOF at its end.
+func eachPiece(resp *http.Response, f func(piece []byte) error) error {
+	if b, ok := resp.Body.(pieces); ok {
+		return b.Each(f)
+	}
+	p := newPipe(resp.ContentLength)
+	defer p.free()
+	for {
+		n, err := resp.Body.Read(p.buf)
 		if n > 0 {
-			relay, _ := x.see(try, p.buf[:n])
-			if len(relay) > 0 {
-				if werr := c.write(relay, stream); werr != nil {
-					return nil, werr
-				}
+			if err := f(p.buf[:n]); err != nil {
+				return err
 			}
 			p.grow(n)
 		}
+		if err != nil {
+			return err
+		}
 	}
-	if err == io.EOF {
-		return nil, nil
-	}
-	return err, nil
 }
 
 // see shows a piece of the answer to who wants it, and ends the wait for the first content.

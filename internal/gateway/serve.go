@@ -59,6 +59,9 @@ type exchange struct {
 	head   http.Header                     // of the request to the version, used again
 	values values                          // of headers that the gateway sets
 	inform func(status int, h http.Header) // = informed, made once
+	piece  func(b []byte) error            // = pumping.relay, made once
+
+	pumping pumping
 
 	e release.Exposure
 }
@@ -66,14 +69,14 @@ type exchange struct {
 // exchanges are used again: one is larger than all else that a request needs.
 var exchanges = sync.Pool{New: func() any {
 	x := &exchange{head: make(http.Header, 24)}
-	x.inform = x.informed
+	x.inform, x.piece = x.informed, x.pumping.relay
 	return x
 }}
 
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
 func (x *exchange) recycle() {
 	clear(x.head)
-	*x = exchange{head: x.head, inform: x.inform}
+	*x = exchange{head: x.head, inform: x.inform, piece: x.piece}
 	exchanges.Put(x)
 }
 

@@ -82,12 +82,13 @@ func (s *Socket) ReadLate(room func() []byte, back func()) (int, error) {
 // ErrStale is a connection that the peer has closed, or spoken on, before it was asked.
 var ErrStale = errors.New("socket: the peer has closed the connection, or spoken unasked")
 
-// Ask writes a whole request and waits for the first bytes of its answer, which it reads into b. kept says that the
+// Ask writes a whole request and waits for the first bytes of its answer as ReadLate does: when back is called, the request's
+// memory is not needed any more, either. kept says that the
 // connection has served requests before: if its peer has since closed it, or said anything, nothing is written and
 // the error is ErrStale. sent < len(request) without an error says that the system takes no more at once: the rest must
 // be written, and the answer read, by the caller.
-func (s *Socket) Ask(request, b []byte, kept bool) (sent, n int, err error) {
-	s.in = reading{b: b, ask: request, kept: kept}
+func (s *Socket) Ask(request []byte, room func() []byte, back func(), kept bool) (sent, n int, err error) {
+	s.in = reading{room: room, back: back, ask: request, kept: kept}
 	n, err = s.read()
 	return s.in.sent, n, err
 }
@@ -106,6 +107,9 @@ func (s *Socket) onReadable(fd uintptr) bool {
 	r := &s.in
 	if len(r.ask) > 0 {
 		if quiet, ended := s.asks(fd); quiet || ended {
+			if !ended {
+				r.back()
+			}
 			return ended
 		}
 	}

@@ -24,7 +24,9 @@ func (s *Socket) Read([]byte) (int, error) { return 0, net.ErrClosed }
 func (s *Socket) ReadLate(func() []byte, func()) (int, error) { return 0, net.ErrClosed }
 
 // Ask is never called.
-func (s *Socket) Ask([]byte, []byte, bool) (sent, n int, err error) { return 0, 0, net.ErrClosed }
+func (s *Socket) Ask([]byte, func() []byte, func(), bool) (sent, n int, err error) {
+	return 0, 0, net.ErrClosed
+}
 
 // Write is never called.
 func (s *Socket) Write([]byte) int { return 0 }

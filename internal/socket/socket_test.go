@@ -113,6 +113,34 @@ func TestReadLate(t *testing.T) {
 	}
 }
 
+func askInto(s *Socket, question, b []byte, kept bool) (sent, n int, err error) {
+	return s.Ask(question, func() []byte { return b }, func() {}, kept)
+}
+
+// While the answer is waited for, neither the question's memory nor the answer's is needed.
+func TestAskHoldsNothing(t *testing.T) {
+	s, _, p := ends(t)
+	asleep := make(chan struct{})
+	question, b := []byte("question"), make([]byte, 16)
+	go func() {
+		<-asleep
+		clear(question)
+		hear(t, p, "question")
+		say(t, p, "answer")
+	}()
+	sent, n, err := s.Ask(question, func() []byte {
+		select {
+		case <-asleep:
+		default:
+			t.Error("memory is asked for before there can be an answer")
+		}
+		return b
+	}, func() { close(asleep) }, true)
+	if sent != len(question) || string(b[:n]) != "answer" || err != nil {
+		t.Errorf("sent %d, got %q, %v", sent, b[:n], err)
+	}
+}
+
 func TestAsk(t *testing.T) {
 	for _, kept := range []bool{false, true} {
 		s, _, p := ends(t)
@@ -124,7 +152,7 @@ func TestAsk(t *testing.T) {
 		}()
 		for range 3 {
 			b := make([]byte, 16)
-			sent, n, err := s.Ask([]byte("question"), b, kept)
+			sent, n, err := askInto(s, []byte("question"), b, kept)
 			if sent != len("question") || string(b[:n]) != "answer" || err != nil {
 				t.Errorf("sent %d, got %q, %v", sent, b[:n], err)
 			}
@@ -143,7 +171,7 @@ func TestAskIsStale(t *testing.T) {
 		s, conn, p := ends(t)
 		do(p)
 		waits(func() bool { _, silent := s.Look(); return !silent })
-		sent, n, err := s.Ask([]byte("question"), make([]byte, 8), true)
+		sent, n, err := askInto(s, []byte("question"), make([]byte, 8), true)
 		if sent != 0 || n != 0 || !errors.Is(err, ErrStale) {
 			t.Errorf("%s: sent %d, got %d, %v", name, sent, n, err)
 		}
@@ -160,7 +188,7 @@ func TestAskIsStale(t *testing.T) {
 	say(t, p, "busy")
 	waits(func() bool { _, silent := s.Look(); return !silent })
 	b := make([]byte, 8)
-	if sent, n, err := s.Ask([]byte("question"), b, false); sent != len("question") || string(b[:n]) != "busy" || err != nil {
+	if sent, n, err := askInto(s, []byte("question"), b, false); sent != len("question") || string(b[:n]) != "busy" || err != nil {
 		t.Errorf("sent %d, got %q, %v", sent, b[:n], err)
 	}
 	hear(t, p, "question")
@@ -172,7 +200,7 @@ func TestShortWrites(t *testing.T) {
 	asks := map[string]func(s *Socket) int{
 		"Write": func(s *Socket) int { return s.Write(question) },
 		"Ask": func(s *Socket) int {
-			sent, n, err := s.Ask(question, make([]byte, 8), true)
+			sent, n, err := askInto(s, question, make([]byte, 8), true)
 			if n != 0 || err != nil {
 				t.Errorf("got %d, %v", n, err)
 			}
@@ -222,7 +250,7 @@ func TestDeadlines(t *testing.T) {
 	reads := map[string]func() error{
 		"Read":     func() error { _, err := s.Read(make([]byte, 1)); return err },
 		"ReadLate": func() error { _, err := s.ReadLate(func() []byte { return make([]byte, 1) }, func() {}); return err },
-		"Ask":      func() error { _, _, err := s.Ask([]byte("q"), make([]byte, 1), false); return err },
+		"Ask":      func() error { _, _, err := askInto(s, []byte("q"), make([]byte, 1), false); return err },
 	}
 	for name, read := range reads {
 		_ = c.SetReadDeadline(time.Now().Add(-time.Second))
@@ -258,7 +286,7 @@ func TestWaitsEnd(t *testing.T) {
 			s, conn, p := ends(t)
 			ended := make(chan error)
 			go func() {
-				_, _, err := s.Ask([]byte("q"), make([]byte, 1), true)
+				_, _, err := askInto(s, []byte("q"), make([]byte, 1), true)
 				ended <- err
 			}()
 			hear(t, p, "q") // it waits, or is about to
@@ -295,7 +323,7 @@ func TestNothingIsHeld(t *testing.T) {
 	s, c, p := ends(t)
 	say(t, p, "answer")
 	waits(func() bool { _, silent := s.Look(); return !silent })
-	_, _, _ = s.Ask([]byte("q"), make([]byte, 8), true) // stale
+	_, _, _ = askInto(s, []byte("q"), make([]byte, 8), true) // stale
 	if s.in.b != nil || s.in.ask != nil {
 		t.Error("a refused request is held")
 	}
@@ -322,7 +350,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 		"Look":     func() { s.Look() },
 		"Ask": func() { // the answer comes first, so that one goroutine is enough
 			_, _ = p.Write(question)
-			_, _, _ = s.Ask(question, b, false)
+			_, _, _ = s.Ask(question, room, back, false)
 			_, _ = io.ReadFull(p, heard[:])
 		},
 	} {

@@ -1,23 +1,37 @@
 package upstream
 
 import (
+	"errors"
 	"io"
+	"math"
 	"net/http"
+	"os"
 	"time"
 )
 
 // body is an answer's body, and its connection's way back.
 type body struct {
 	c        *conn
-	from     io.ReadCloser // net/http's: the bytes without their framing
 	until    time.Time
 	readBy   time.Time // zero: no limit
 	between  time.Duration
 	reusable bool
-	begun    bool  // a byte of it was read
-	over     bool  // the connection is given back or closed
-	err      error // of Read
-	fault    error // of Wait
+	over     bool // the connection is given back or closed
+	err      error
+
+	left    int64 // of the body, or of the chunk at hand
+	chunked bool
+	behind  bool // a chunk's data was read, its end not yet
+	begun   bool // a byte of it was read
+	ended   bool // all of it was taken from the inbox
+
+	from    io.ReadCloser  // net/http's, which reads what is unusual; nil: the body is read here
+	trailed *http.Response // whose trailers are this answer's; nil: none
+	resp    *http.Response
+
+	limited bool      // the wait for the next piece has its limit
+	due     time.Time // when the next piece must be there; zero: no limit
+	armed   time.Time // the deadline of reads that is set, which may be earlier than due; zero: none
 }
 
 // begin makes the answer's body one that brings the connection back.
@@ -31,7 +45,18 @@ func (c *conn) begin(r *Request, resp *http.Response) {
 		_ = c.net.SetDeadline(r.Until) // a stream may still be written
 	}
 	// One for each answer: its owner may close it again when the connection already serves another.
-	resp.Body = &body{c: c, from: resp.Body, until: r.Until, between: r.Between, reusable: !resp.Close}
+	b := &body{c: c, from: resp.Body, resp: resp, until: r.Until, armed: r.Until, between: r.Between, reusable: !resp.Close}
+	switch {
+	case b.from != nil:
+	case r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified:
+		b.ended = true
+	case resp.ContentLength >= 0:
+		b.left, b.ended = resp.ContentLength, resp.ContentLength == 0
+		c.in.large = c.in.large || b.left > smallInbox
+	default:
+		b.chunked = true
+	}
+	resp.Body = b
 }
 
 // Read implements io.Reader. It ends with io.EOF only if the whole body came.
@@ -39,40 +64,157 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.over {
 		return 0, b.end()
 	}
-	if b.fault != nil {
-		b.over, b.err = true, b.fault
-		b.c.finish(false)
-		return 0, b.fault
+	if b.from == nil {
+		piece, err := b.piece(len(p))
+		if err == nil {
+			n := copy(p, piece)
+			if b.ended {
+				return n, b.conclude(io.EOF)
+			}
+			return n, nil
+		}
+		if b.from == nil {
+			return 0, b.conclude(err)
+		}
 	}
-	b.limit()
+	if !b.c.buffered() {
+		b.limit()
+	}
 	n, err := b.from.Read(p)
 	b.begun = b.begun || n > 0
 	if err != nil {
-		b.over, b.err = true, err
-		b.c.finish(err == io.EOF && b.reusable)
+		b.takeTrailers()
+		return n, b.conclude(err)
 	}
-	return n, err
+	return n, nil
 }
 
-// limit sets the deadline of the next piece.
+// Each calls f with each piece of the body as it comes, where it lies: f must not keep it. While the body pauses, it holds no
+// memory for it. Each returns f's error, which ends it, or that of the body: io.EOF only if the whole of it came.
+func (b *body) Each(f func(piece []byte) error) error {
+	for !b.over && b.from == nil {
+		piece, err := b.piece(math.MaxInt)
+		if err != nil && b.from == nil {
+			return b.conclude(err)
+		}
+		if len(piece) > 0 {
+			if err := f(piece); err != nil {
+				return err
+			}
+		}
+		if b.ended {
+			return b.conclude(io.EOF)
+		}
+	}
+	if b.over {
+		return b.end()
+	}
+	return b.eachRead(f)
+}
+
+// eachRead is Each for a body that net/http reads.
+func (b *body) eachRead(f func(piece []byte) error) error {
+	held := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(held)
+	for {
+		n, err := b.Read(*held)
+		if n > 0 {
+			if err := f((*held)[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// errUnusual says that the rest of the body is net/http's to read.
+var errUnusual = errors.New("upstream: an unusual chunk")
+
+// piece takes up to most bytes of the body from the inbox, after a wait if there are none. They are valid until the next call. b.ended
+// says that they are the last.
+func (b *body) piece(most int) ([]byte, error) {
+	if b.ended {
+		return nil, nil
+	}
+	b.limited = false
+	if b.chunked {
+		if err := b.nextChunk(); b.ended || err != nil {
+			return nil, err
+		}
+	}
+	if len(b.c.in.bytes()) == 0 {
+		if err := b.more(); err != nil {
+			return nil, err
+		}
+	}
+	came := b.c.in.bytes()
+	n := min(int64(len(came)), b.left, int64(most))
+	piece := came[:n]
+	b.c.in.drop(int(n))
+	b.left -= n
+	b.begun = b.begun || n > 0
+	switch {
+	case !b.chunked:
+		b.ended = b.left == 0
+	case b.left == 0:
+		b.behind = true
+		piece = b.gather(piece, most)
+	}
+	return piece, nil
+}
+
+// more waits until more of the body has come, within its limits.
+func (b *body) more() error {
+	if !b.limited {
+		b.limited = true
+		b.limit()
+	}
+	for {
+		err := b.c.more()
+		switch {
+		case errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF
+		case err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !b.due.IsZero() && time.Now().Before(b.due):
+			b.arm() // the deadline was that of a piece before
+		default:
+			return err
+		}
+	}
+}
+
+// limit says when the next piece must be there. A deadline of the socket costs more than the time: one that ends too early is
+// left, and set anew when it has ended.
 func (b *body) limit() {
-	if b.between > 0 && b.begun && b.c.br.Buffered() == 0 {
-		_ = b.c.net.SetReadDeadline(earliest(time.Now().Add(b.between), b.until, b.readBy))
-	}
-}
-
-// Ready says that something has come which the next Read would look at.
-func (b *body) Ready() bool { return b.over || b.c.br.Buffered() > 0 }
-
-// Wait waits until a Read has something to look at, or fails. It is for bodies of unknown length, before whose end more
-// must come, so that a wait need not hold the memory that is read into.
-func (b *body) Wait() {
-	if b.Ready() {
+	if b.between <= 0 || !b.begun {
 		return
 	}
-	b.limit()
-	if _, err := b.c.br.Peek(1); err != io.EOF { // an end, well or not, meets the Read again
-		b.fault = err
+	b.due = earliest(time.Now().Add(b.between), b.until, b.readBy)
+	if b.armed.IsZero() || b.due.Before(b.armed) || b.from != nil {
+		b.arm()
+	}
+}
+
+func (b *body) arm() {
+	b.armed = b.due
+	_ = b.c.net.SetReadDeadline(b.due)
+}
+
+// buffered says that something has come that was not taken.
+func (c *conn) buffered() bool { return len(c.in.bytes()) > 0 || c.br != nil && c.br.Buffered() > 0 }
+
+// conclude ends the body and gives its connection back.
+func (b *body) conclude(err error) error {
+	b.over, b.err = true, err
+	b.c.finish(errors.Is(err, io.EOF) && b.reusable)
+	return err
+}
+
+// takeTrailers makes what net/http read behind a body this answer's.
+func (b *body) takeTrailers() {
+	if b.trailed != nil {
+		b.resp.Trailer = b.trailed.Trailer
 	}
 }
 
@@ -81,7 +223,8 @@ func (b *body) Wait() {
 func (b *body) ReadBy(t time.Time) {
 	b.readBy = t
 	if !b.over {
-		_ = b.c.net.SetReadDeadline(earliest(t, b.until))
+		b.due = earliest(t, b.until)
+		b.arm()
 	}
 }
 

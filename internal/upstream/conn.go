@@ -4,15 +4,19 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
+	"sluice.dev/sluice/internal/head"
 	"sluice.dev/sluice/internal/socket"
 )
 
-const readBuffer = 4 << 10
+// readers are for net/http's parser.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 
 // conn is one connection. Whoever took it from its host owns it; only abort and the writer of a stream
 // come from other goroutines, and they touch nothing but the socket.
@@ -24,10 +28,14 @@ type conn struct {
 
 	pending *[]byte // a whole request, which is written when its answer is waited for
 
-	br    *bufio.Reader
-	left  int64 // bytes of a head that may still come; -1: no limit
-	said  bool  // a byte of the present answer came
-	kept  bool  // has served a request before
+	in     inbox
+	room   func() []byte // where what comes is read to; made once, as is asleep
+	asleep func()        // nothing has come
+
+	br    *bufio.Reader // of net/http's parser, for an answer that is unusual; nil: not needed
+	left  int64         // bytes of a head that may still come to it; -1: no limit
+	said  bool          // a byte of the present answer came
+	kept  bool          // has served a request before
 	since time.Time
 	round uint32
 
@@ -39,7 +47,11 @@ type conn struct {
 
 func newConn(h *Host, c, raw net.Conn) *conn {
 	k := &conn{host: h, net: c, raw: raw, left: -1}
-	k.br = bufio.NewReaderSize((*limited)(k), readBuffer)
+	k.room = k.in.room
+	k.asleep = func() {
+		k.forget()
+		k.in.shrink()
+	}
 	k.abort = func() { _ = raw.Close() }
 	k.sock = socket.Of(raw)
 	return k
@@ -57,41 +69,71 @@ func (c *conn) usable() bool {
 	return open && (silent || c.host.tls != nil)
 }
 
-// limited is a conn's reading end, which counts while a head is read.
+// limited is what net/http's parser reads from: what has come and then the socket. It counts while a head is read.
 type limited conn
 
 func (l *limited) Read(b []byte) (int, error) {
-	if l.left < 0 {
-		return (*conn)(l).read(b)
-	}
+	c := (*conn)(l)
 	if l.left == 0 {
 		return 0, ErrHeaderTooLarge
 	}
-	if int64(len(b)) > l.left {
+	if l.left > 0 && int64(len(b)) > l.left {
 		b = b[:l.left]
 	}
-	n, err := (*conn)(l).read(b)
-	l.left -= int64(n)
+	n, err := copy(b, c.in.bytes()), error(nil)
+	if n > 0 {
+		c.in.drop(n)
+		c.in.shrink()
+	} else {
+		n, err = c.read(b)
+	}
+	if l.left > 0 {
+		l.left -= int64(n)
+	}
 	return n, err
 }
 
-// read reads what the server says, and before that writes the request that waits to be.
 func (c *conn) read(b []byte) (int, error) {
+	if c.host.tls != nil || c.sock == nil {
+		return c.net.Read(b)
+	}
+	return c.sock.Read(b)
+}
+
+// more waits for what the server says, after it has written the request that waits to be. What was handed out of the inbox is
+// not valid any more.
+func (c *conn) more() error {
+	var n int
+	var err error
 	switch {
 	case c.host.tls != nil || c.sock == nil:
-		return c.net.Read(b)
+		n, err = c.net.Read(c.in.room())
 	case c.pending == nil:
-		return c.sock.Read(b)
+		n, err = c.sock.ReadLate(c.room, c.asleep)
+	default:
+		n, err = c.ask()
 	}
+	if n > 0 {
+		c.in.came(n)
+		return nil // an error comes again
+	}
+	c.in.shrink()
+	return err
+}
+
+// ask writes the request and waits for its answer.
+func (c *conn) ask() (int, error) {
 	request := *c.pending
 	defer c.forget()
-	sent, n, err := c.sock.Ask(request, b, c.kept)
-	if err == nil && sent < len(request) {
-		if _, err = c.net.Write(request[sent:]); err == nil {
-			return c.sock.Read(b)
-		}
+	sent, n, err := c.sock.Ask(request, c.room, c.asleep, c.kept)
+	if err != nil || sent == len(request) {
+		return n, err
 	}
-	return n, err
+	if _, err = c.net.Write(request[sent:]); err != nil {
+		return 0, err
+	}
+	c.forget()
+	return c.sock.ReadLate(c.room, c.asleep)
 }
 
 // forget gives the request's memory back.
@@ -133,15 +175,37 @@ func (c *conn) watch(ctx context.Context) {
 	}
 }
 
-// head reads the head of the answer, past those of 1xx.
+// head reads the head of the answer. One that leaves no doubt is read where it lies.
 func (c *conn) head(r *Request) (*http.Response, error) {
-	c.asked.Method = r.Method
-	c.left = or(c.host.client.MaxHeader, defaultMaxHeader)
-	defer func() { c.left = -1 }()
-	if _, err := c.br.Peek(1); err != nil {
+	if err := c.more(); err != nil {
 		return nil, err
 	}
-	c.said = true
+	c.said, c.asked.Method = true, r.Method
+	limit := or(c.host.client.MaxHeader, defaultMaxHeader)
+	for {
+		resp, size, v := head.Response(c.in.bytes(), &c.asked)
+		switch {
+		case v == head.Plain && int64(size) > limit:
+			return nil, ErrHeaderTooLarge
+		case v == head.Plain:
+			c.in.drop(size)
+			return resp, nil
+		case v == head.Unusual || len(c.in.bytes()) >= smallInbox:
+			return c.unusual(r, limit)
+		}
+		if err := c.more(); errors.Is(err, io.EOF) {
+			return nil, io.ErrUnexpectedEOF
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// unusual reads the head of an answer by net/http's parser, past those of 1xx.
+func (c *conn) unusual(r *Request, limit int64) (*http.Response, error) {
+	c.left = limit
+	defer func() { c.left = -1 }()
+	c.parser((*limited)(c))
 	for {
 		resp, err := http.ReadResponse(c.br, &c.asked)
 		switch {
@@ -192,11 +256,18 @@ func repeatable(r *Request) bool {
 func (c *conn) finish(reusable bool) {
 	watched := c.stop == nil || c.stop() // false: the context has ended, the socket is closed or will be
 	c.stop = nil
-	if !watched || !reusable || c.br.Buffered() > 0 || c.stream != nil && !c.stream.sent() {
+	clean := len(c.in.bytes()) == 0 && (c.br == nil || c.br.Buffered() == 0)
+	c.in.shrink()
+	if !watched || !reusable || !clean || c.stream != nil && !c.stream.sent() {
 		c.close()
 		return
 	}
 	c.stream = nil
+	if c.br != nil {
+		c.br.Reset(nil)
+		readers.Put(c.br)
+		c.br = nil
+	}
 	c.kept, c.since = true, time.Now()
 	c.host.keep(c)
 }

@@ -2,8 +2,7 @@
 //
 // net/http's Transport drives each connection by two goroutines and hands a request from one to the
 // other four times; that is half of what a proxied request costs. Here the request's own goroutine
-// does all of it: it takes a connection, writes and reads in one step, reads the head with net/http's own parser, and reads
-// the body as the caller asks for it. Only a body that is streamed from the client is written by a
+// does all of it: it takes a connection, writes and reads in one step, and hands the body on from where it lies. Only a body that is streamed from the client is written by a
 // goroutine of its own, so that an answer that comes before its end is seen.
 //
 // # The way of a request
@@ -12,10 +11,11 @@
 //     dials. Bytes that nobody asked for, a poisoned answer, close it.
 //  2. write.go: one buffer holds the head and a small body. Looking at the socket, sending them and
 //     beginning to wait for the answer are one step of package socket.
-//  3. conn.go: http.ReadResponse reads the head under a limit of bytes and time; 1xx answers go to
-//     Request.Informed, at most as many as fit the same limit.
-//  4. body.go: the body is read under the request's deadlines; at its end the connection is kept, in
-//     all other cases it is closed.
+//  3. conn.go: a head that leaves no doubt is read by package head, all others by http.ReadResponse, under a limit of bytes and
+//     time; 1xx answers go to Request.Informed, at most as many as fit the same limit.
+//  4. inbox.go holds what has come, only while there is something. body.go hands out the body's bytes under the request's
+//     deadlines, chunks.go finds them between their frames; what is unusual there, as trailers are, is read by net/http from
+//     that chunk on. At the body's end the connection is kept, in all other cases it is closed.
 //
 // # Promises
 //

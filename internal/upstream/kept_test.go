@@ -168,8 +168,8 @@ func asked(t *testing.T, r *Request, ends bool, pieces ...piece) (resp *http.Res
 
 const chunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-// A wait without memory is the wait of the Read behind it: it ends when that would, and its limit is not begun anew.
-func TestWait(t *testing.T) {
+// Each waits within the limits of a piece, and what is no piece does not begin them anew.
+func TestEach(t *testing.T) {
 	const between = 10 * time.Second
 	for _, c := range []struct {
 		name   string
@@ -185,6 +185,10 @@ func TestWait(t *testing.T) {
 		{"nothing more", 0, false, []piece{{0, chunkedHead + "1\r\na\r\n"}}, "a", os.ErrDeadlineExceeded, between},
 		{"half a piece", 0, false, []piece{{0, chunkedHead + "1\r\na\r\n"}, {9 * time.Second, "1"}}, "a", os.ErrDeadlineExceeded, between},
 		{"the end of all", 4 * time.Second, false, []piece{{0, chunkedHead + "1\r\na\r\n"}}, "a", os.ErrDeadlineExceeded, 4 * time.Second},
+		{"a piece and half of the next", 0, false, []piece{{0, chunkedHead + "1\r\na\r\n"}, {9 * time.Second, "1\r\nb\r\n1"}, {18 * time.Second, "\r\nc\r\n0\r\n\r\n"}}, "abc", io.EOF, 18 * time.Second},
+		{"many in time", 0, false, []piece{
+			{0, chunkedHead + "1\r\na\r\n"}, {4 * time.Second, "1\r\nb\r\n"}, {8 * time.Second, "1\r\nc\r\n"}, {17 * time.Second, "1\r\nd\r\n"},
+		}, "abcd", os.ErrDeadlineExceeded, 17*time.Second + between},
 		{"cut off", 0, true, []piece{{0, chunkedHead + "1\r\na\r\n"}, {time.Second, ""}}, "a", io.ErrUnexpectedEOF, time.Second},
 		{"ended by its connection", 0, true, []piece{{0, "HTTP/1.1 200 OK\r\n\r\na"}, {time.Second, "b"}, {2 * time.Second, ""}}, "ab", io.EOF, 2 * time.Second},
 		{"several pieces at once", 0, false, []piece{{0, chunkedHead + "1\r\na\r\n1\r\nb\r\n"}, {time.Second, "1\r\nc\r\n0\r\n\r\n"}}, "abc", io.EOF, time.Second},
@@ -201,37 +205,24 @@ func TestWait(t *testing.T) {
 				defer stop()
 				b := resp.Body.(*body)
 				var got []byte
-				var err error
-				for err == nil {
-					b.Wait()
-					if at := time.Now(); b.Ready() {
-						if b.Wait(); time.Since(at) > 0 {
-							t.Error("waits though there is something")
-						}
-					}
-					var n int
-					p := make([]byte, 1)
-					n, err = b.Read(p)
-					got = append(got, p[:n]...)
-				}
+				err := b.Each(func(p []byte) error {
+					got = append(got, p...)
+					return nil
+				})
 				if string(got) != c.want || !errors.Is(err, c.err) || time.Since(begun) != c.took {
 					t.Errorf("%q, %v after %v; wanted %q, %v after %v", got, err, time.Since(begun), c.want, c.err, c.took)
 				}
-				if !b.Ready() {
-					t.Error("more is waited for behind the end")
-				}
-				if b.Wait(); true { // and behind the end it returns
-					if n, again := b.Read(make([]byte, 1)); n != 0 || !errors.Is(again, c.err) {
-						t.Errorf("then %d, %v", n, again)
-					}
+				again := b.Each(func(p []byte) error { t.Errorf("%q behind the end", p); return nil })
+				if n, read := b.Read(make([]byte, 1)); n != 0 || !errors.Is(again, c.err) || !errors.Is(read, c.err) {
+					t.Errorf("then %v, and %d, %v", again, n, read)
 				}
 			})
 		})
 	}
 }
 
-// Waiting changes nothing about whether a connection is kept.
-func TestWaitKeepsTheConnection(t *testing.T) {
+// A body that came in pieces is no reason to close its connection, however it was read.
+func TestEachKeepsTheConnection(t *testing.T) {
 	at, dialled := raw(t, func(_ int, conn net.Conn, r *bufio.Reader) {
 		for {
 			if _, _, err := readRequest(r); err != nil {
@@ -254,13 +245,10 @@ func TestWaitKeepsTheConnection(t *testing.T) {
 		}
 		b := resp.Body.(*body)
 		var got []byte
-		p := make([]byte, 8)
-		for err == nil {
-			b.Wait()
-			var n int
-			n, err = b.Read(p)
-			got = append(got, p[:n]...)
-		}
+		err = b.Each(func(p []byte) error {
+			got = append(got, p...)
+			return nil
+		})
 		if string(got) != "ab" || !errors.Is(err, io.EOF) {
 			t.Fatalf("%q, %v", got, err)
 		}

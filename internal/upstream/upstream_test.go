@@ -617,8 +617,9 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	}
 }
 
-// FuzzAnswer lets a server say anything. net/http's Transport is the oracle: what it refuses or cuts is
-// refused or cut here, and what it takes is taken with the same status, headers and body.
+// FuzzAnswer lets a server say anything, at once or in pieces of some size, to whoever reads by Each, by Read with a small
+// memory, or by both. net/http's Transport is the oracle: what it refuses or cuts is refused or cut here, and what it
+// takes is taken with the same status, headers and body.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		okAnswer,
@@ -633,15 +634,40 @@ func FuzzAnswer(f *testing.F) {
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
 		"\x00\x01garbage",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+		chunkedAnswer + "3\r\nabc\r\n5\r\ndefgh\r\n0A\r\n0123456789\r\n0\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\r\n2;ext\r\nde\r\n1\r\nf\r\n0\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\r\n0\r\nX: y\r\nZ: w\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\r\n0\r\nX: y\r\n",
+		chunkedAnswer + "3\r\nabcd\r\n0\r\n\r\n",
+		chunkedAnswer + "3\nabc\r\n0\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\n0\r\n\r\n",
+		chunkedAnswer + "3 \r\nabc\r\n0\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\r\n00000000000\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\r\n000000000003\r\ndef\r\n0\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\r\n\r\n",
+		chunkedAnswer + "3\r\nabc\r\n-1\r\n",
+		chunkedAnswer + "3\r\nabc\r\n0\r\n\r\nmore",
+		chunkedAnswer + "3\r\nab",
+		chunkedAnswer + "3\r\nabc\r\n5",
+		chunkedAnswer + "0\r\n\r\n",
+		chunkedAnswer + "2001\r\n" + strings.Repeat("x", 0x2001) + "\r\n9000\r\n" + strings.Repeat("y", 0x9000) + "\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n" + strings.Repeat("x", 40000),
+		"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 9000) + "\r\nContent-Length: 2\r\n\r\nok",
 	} {
-		f.Add([]byte(s))
+		for i, step := range []uint16{0, 1, 7, 4096} {
+			f.Add([]byte(s), step, uint8(i))
+		}
 	}
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		dial := func(context.Context, string, string) (net.Conn, error) { return newScripted(answer), nil }
+	f.Fuzz(func(t *testing.T, answer []byte, step uint16, how uint8) {
+		dial := func(context.Context, string, string) (net.Conn, error) {
+			s := newScripted(answer)
+			s.step = int(step)
+			return s, nil
+		}
 		c := &Client{Dial: dial}
 		u, _ := url.Parse("http://h")
 		resp, err := c.Host(u).Do(t.Context(), get("/"))
-		got := told(resp, err)
+		got := told(reading(resp, how), err)
 		c.CloseIdle()
 		if errors.Is(err, ErrProtocol) {
 			return // more careful than the oracle: nobody asked for a switch, or for another HTTP
@@ -658,6 +684,49 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
+const chunkedAnswer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+// reading makes the answer's body one that is read in one of three ways, whatever its reader does.
+func reading(resp *http.Response, how uint8) *http.Response {
+	if resp == nil {
+		return nil
+	}
+	b, ok := resp.Body.(*body)
+	if !ok {
+		return resp
+	}
+	resp.Body = &readIn{body: b, how: how % 3}
+	return resp
+}
+
+type readIn struct {
+	*body
+	how  uint8
+	came []byte
+	err  error
+}
+
+func (r *readIn) Read(p []byte) (int, error) {
+	if r.how == 0 {
+		return r.body.Read(p)
+	}
+	if r.how == 2 && len(r.came) == 0 && r.err == nil {
+		r.how = 1
+		return r.body.Read(p[:min(len(p), 3)])
+	}
+	if r.err == nil {
+		r.err = r.Each(func(piece []byte) error {
+			r.came = append(r.came, piece...)
+			return nil
+		})
+	}
+	n := copy(p, r.came)
+	if r.came = r.came[n:]; n > 0 {
+		return n, nil
+	}
+	return 0, r.err
+}
+
 func told(resp *http.Response, err error) string {
 	if err != nil {
 		return "refused"
@@ -670,6 +739,7 @@ func told(resp *http.Response, err error) string {
 // scripted is a connection whose server says one thing when it is asked, and closes.
 type scripted struct {
 	answer        *bytes.Reader
+	step          int // how much it says at a time; 0: all
 	asked, closed chan struct{}
 	ask, end      sync.Once
 }
@@ -681,6 +751,9 @@ func newScripted(answer []byte) *scripted {
 func (s *scripted) Read(b []byte) (int, error) {
 	select {
 	case <-s.asked:
+		if s.step > 0 && len(b) > s.step {
+			b = b[:s.step]
+		}
 		return s.answer.Read(b)
 	case <-s.closed:
 		return 0, net.ErrClosed
