@@ -1,11 +1,18 @@
 package front
 
-import "sync"
+import (
+	"sync"
+
+	"sluice.dev/sluice/internal/head"
+)
+
+// bufferSize is room for the largest head that is understood here.
+const bufferSize = head.Max
 
 // buffers hold what was read of heads and what is to be written of answers. A connection has one only while it
 // holds something.
 var buffers = sync.Pool{New: func() any {
-	b := make([]byte, maxHead)
+	b := make([]byte, bufferSize)
 	return &b
 }}
 

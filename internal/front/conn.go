@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sluice.dev/sluice/internal/head"
 	"sluice.dev/sluice/internal/socket"
 )
 
@@ -85,8 +86,8 @@ func (c *conn) until(t time.Time) {
 func (c *conn) serve() {
 	defer c.end()
 	for {
-		h, ok := c.next()
-		if !ok || !c.answer(h) {
+		x := c.next()
+		if x == nil || !c.answer(x) {
 			return
 		}
 		if c.srv.closing.Load() || !c.state.CompareAndSwap(stateActive, stateIdle) {
@@ -112,28 +113,30 @@ func (c *conn) end() {
 	c.srv.forget(c)
 }
 
-// next waits for the head of a request. false: there is none, or it was handed over.
-func (c *conn) next() (head, bool) {
+// next waits for a request. nil: there is none, or it was handed over.
+func (c *conn) next() *exchange {
 	limited := c.state.Load() == stateNew // a connection's first head is limited from its beginning on
 	if limited {
 		c.until(after(c.opened, headerTime(c.srv.http)))
 	}
-	for {
+	for x := (*exchange)(nil); ; {
 		c.sweep()
 		if b := c.in.bytes(); len(b) > 0 {
 			if !c.activate() {
-				return head{}, false
+				return nil
 			}
-			h, v := scan(b)
-			switch {
-			case v == plain:
-				return h, true
-			case v == unusual && c.enough() || len(b) == maxHead:
+			if x == nil {
+				x = newExchange(c)
+			}
+			switch v := x.read(b); {
+			case v == head.Plain:
+				return x
+			case v == head.Unusual && c.enough():
 				c.handOver()
-				return head{}, false
+				return nil
 			case !limited: // once, however slowly it comes
 				limited = true
-				c.until(after(time.Now(), headerTime(c.srv.http)))
+				c.until(fromNow(headerTime(c.srv.http)))
 			}
 		} else if !limited {
 			c.untilIdle()
@@ -142,7 +145,7 @@ func (c *conn) next() (head, bool) {
 			if errors.Is(err, io.EOF) && len(c.in.bytes()) > 0 && c.enough() { // a torn head
 				c.handOver()
 			}
-			return head{}, false
+			return nil
 		}
 	}
 }
@@ -188,6 +191,14 @@ func after(t time.Time, d time.Duration) time.Time {
 		return time.Time{}
 	}
 	return t.Add(d)
+}
+
+// fromNow is after the present time, which is not asked for if there is no limit.
+func fromNow(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
 }
 
 // handOver gives the connection to net/http, which reads its deadlines anew.

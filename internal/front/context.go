@@ -13,7 +13,8 @@ type requestContext struct {
 	mu    sync.Mutex
 	err   error
 	done  chan struct{}
-	after []*func() // nil: taken back
+	after []func()  // nil: taken back
+	first [1]func() // where after begins
 }
 
 // Done implements context.Context.
@@ -45,7 +46,10 @@ func (r *requestContext) AfterFunc(f func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 	i := len(r.after)
-	r.after = append(r.after, &f)
+	if i == 0 {
+		r.after = r.first[:0]
+	}
+	r.after = append(r.after, f)
 	return func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -69,7 +73,7 @@ func (r *requestContext) cancel(err error) {
 	}
 	for _, f := range r.after {
 		if f != nil {
-			go (*f)()
+			go f()
 		}
 	}
 }

@@ -4,10 +4,10 @@
 // It understands only what nearly all requests are: a complete, well-formed head of at most 8 KiB, one Host, a
 // body of a known length or none. Anything else (HTTP/2 by prior knowledge, HTTP/1.0, chunks, Upgrade, Expect,
 // folded lines, garbage) goes to an http.Server with all bytes that have come, and the connection stays there.
-// So what is unusual is judged by net/http alone, and what is usual is parsed by its parser, behind a stricter
-// check of the framing.
+// So what is unusual is judged by net/http alone, and what is usual is read by package head, which makes of it what
+// net/http would.
 //
-//	accept -> conn.serve -> head (scan) -> request (http.ReadRequest) -> Handler -> response
+//	accept -> conn.serve -> next (head.Request) -> exchange -> Handler -> response
 //	                          └ unusual -> handover -> http.Server
 //
 // Where this differs from net/http's server, which else is the oracle of its tests, is in docs/decisions/0012.

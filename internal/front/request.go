@@ -1,61 +1,56 @@
 package front
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
+
+	"sluice.dev/sluice/internal/head"
 )
 
-// parser reads one head by net/http's parser.
-type parser struct {
-	from bytes.Reader
-	br   *bufio.Reader
+// exchange is what one request needs, in one piece of memory. A handler that keeps the request keeps all of it.
+type exchange struct {
+	ctx     requestContext
+	body    body
+	request http.Request
+	url     url.URL
+	size    int  // of the head
+	closing bool // the client wants no further request served
 }
 
-var parsers = sync.Pool{New: func() any {
-	p := new(parser)
-	p.br = bufio.NewReaderSize(&p.from, 2<<10)
-	return p
-}}
+func newExchange(c *conn) *exchange {
+	x := &exchange{ctx: requestContext{Context: c.ctx}}
+	x.body.c, x.body.ctx = c, &x.ctx
+	x.request = *x.request.WithContext(&x.ctx) // nobody else can give it one; the copy stays on the stack
+	return x
+}
 
-func parse(b []byte) (*http.Request, error) {
-	p := parsers.Get().(*parser)
-	p.from.Reset(b)
-	p.br.Reset(&p.from)
-	r, err := http.ReadRequest(p.br)
-	p.from.Reset(nil)
-	parsers.Put(p)
-	return r, err
+// read reads the request's head, and leaves x as it is if that is not complete.
+func (x *exchange) read(b []byte) (v head.Verdict) {
+	x.size, x.closing, v = head.Request(b, &x.request, &x.url)
+	return v
 }
 
 // answer serves one request and says whether another may follow.
-func (c *conn) answer(h head) bool {
-	parsed, err := parse(c.in.bytes()[:h.size])
-	if err != nil || parsed.ContentLength != h.length {
-		c.handOver() // it is net/http's to say what is wrong
-		return false
-	}
-	c.in.drop(h.size)
-	c.used, c.posted, c.swept = true, parsed.Method == http.MethodPost, 0
-	ctx := &requestContext{Context: c.ctx}
+func (c *conn) answer(x *exchange) bool {
+	r, ctx, b, w := &x.request, &x.ctx, &x.body, &c.resp
+	c.in.drop(x.size)
+	c.used, c.posted, c.swept = true, r.Method == http.MethodPost, 0
 	if c.ctx.Done() != nil {
 		defer context.AfterFunc(c.ctx, func() { ctx.cancel(c.ctx.Err()) })()
 	}
-	r := parsed.WithContext(ctx)
 	r.RemoteAddr = c.remote
-	b := &body{c: c, ctx: ctx, left: h.length, by: after(time.Now(), c.srv.http.ReadTimeout)}
+	b.left, b.by = r.ContentLength, fromNow(c.srv.http.ReadTimeout)
 	r.Body = http.NoBody
-	if h.length > 0 {
+	if b.left > 0 {
 		r.Body = b
 	}
-	w := &c.resp
-	w.begin(r, b, h.close)
-	c.watch.begin(ctx, h.length == 0)
+	w.begin(r, b, x.closing)
+	c.watch.begin(ctx, r.ContentLength == 0)
 	defer func() { // after a panic, too
 		c.watch.end()
 		ctx.cancel(context.Canceled)
@@ -199,11 +194,11 @@ func (b *body) rest() bool {
 	scrap := buffers.Get().(*[]byte)
 	defer buffers.Put(scrap)
 	if b.by.IsZero() {
-		b.by = after(time.Now(), idleTime(b.c.srv.http))
+		b.by = fromNow(idleTime(b.c.srv.http))
 	}
 	b.c.until(b.by)
 	for b.left > 0 {
-		n, err := b.read((*scrap)[:min(b.left, maxHead)])
+		n, err := b.read((*scrap)[:min(b.left, bufferSize)])
 		if n == 0 && err != nil {
 			return false
 		}

@@ -19,7 +19,7 @@ const maxPending = 2 << 10
 type response struct {
 	c      *conn
 	asked  string // the request's method
-	body   *body
+	body   *body  // nil: none is served
 	header http.Header
 	writer writer
 
@@ -42,7 +42,7 @@ func (w *response) begin(r *http.Request, b *body, closing bool) {
 		h = make(http.Header)
 	}
 	*w = response{c: w.c, asked: r.Method, body: b, header: h, writer: out, length: -1, close: closing}
-	w.writer.by = after(time.Now(), w.c.srv.http.WriteTimeout)
+	w.writer.by = fromNow(w.c.srv.http.WriteTimeout)
 }
 
 // Header implements http.ResponseWriter.
@@ -50,6 +50,9 @@ func (w *response) Header() http.Header { return w.header }
 
 // SetReadDeadline bounds the reading of the body.
 func (w *response) SetReadDeadline(t time.Time) error {
+	if w.body == nil {
+		return http.ErrBodyReadAfterClose
+	}
 	w.body.limit(t)
 	return nil
 }
@@ -314,7 +317,7 @@ func (w *response) frameWhole() {
 // forget lets go of what the next request does not need: it may be long in coming.
 func (w *response) forget() {
 	const many = 64
-	w.pending, w.trailer = nil, nil
+	w.asked, w.body, w.pending, w.trailer = "", nil, nil, nil
 	if len(w.header) > many {
 		w.header = nil // a map does not shrink
 	}

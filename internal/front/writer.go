@@ -125,7 +125,7 @@ func (w *writer) flush(b []byte) error {
 // arm gives the socket its deadline.
 func (w *writer) arm() {
 	if w.last && w.by.IsZero() {
-		w.by = after(time.Now(), idleTime(w.c.srv.http))
+		w.by = fromNow(idleTime(w.c.srv.http))
 	}
 	if !w.by.IsZero() || w.armed {
 		_ = w.c.net.SetWriteDeadline(w.by)
