@@ -6,13 +6,13 @@ import (
 	"sluice.dev/sluice/internal/head"
 )
 
-// bufferSize is room for the largest head that is understood here.
-const bufferSize = head.Max
+// maxHead is up to how large a head is understood here.
+const maxHead = head.Max
 
 // buffers hold what was read of heads and what is to be written of answers. A connection has one only while it
 // holds something.
 var buffers = sync.Pool{New: func() any {
-	b := make([]byte, bufferSize)
+	b := make([]byte, maxHead)
 	return &b
 }}
 

@@ -198,7 +198,7 @@ func (b *body) rest() bool {
 	}
 	b.c.until(b.by)
 	for b.left > 0 {
-		n, err := b.read((*scrap)[:min(b.left, bufferSize)])
+		n, err := b.read((*scrap)[:min(b.left, maxHead)])
 		if n == 0 && err != nil {
 			return false
 		}
