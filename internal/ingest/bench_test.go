@@ -68,7 +68,7 @@ func BenchmarkRing(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		if n++; n%512 == 0 {
-			r.take(buf)
+			take(r, buf)
 		}
 		r.put(&e)
 	}

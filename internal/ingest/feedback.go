@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -21,6 +22,7 @@ type Feedback struct {
 type ask struct {
 	ctx      context.Context
 	feedback []Feedback
+	size     int // bytes in a batch, at most
 	mark     *release.Mark
 	done     chan error // receives once; buffered
 }
@@ -45,9 +47,8 @@ func (p *Publisher) Accept(ctx context.Context, items []Feedback) error {
 	var asks []*ask
 	for n, list := range byPartition {
 		for len(list) > 0 {
-			part := list[:min(len(list), release.MaxBatchEvents)]
-			list = list[len(part):]
-			a := &ask{ctx: ctx, feedback: part, done: make(chan error, 1)}
+			a := &ask{ctx: ctx, done: make(chan error, 1)}
+			list = a.take(list)
 			if err := p.ask(ctx, n, a); err != nil {
 				return err
 			}
@@ -55,6 +56,26 @@ func (p *Publisher) Accept(ctx context.Context, items []Feedback) error {
 		}
 	}
 	return await(ctx, asks)
+}
+
+// take moves as many items into the ask as fit into one batch, at least one, and returns the others.
+func (a *ask) take(list []Feedback) []Feedback {
+	n := 0
+	for n < len(list) && n < release.MaxBatchEvents {
+		size := list[n].size()
+		if n > 0 && a.size+size > maxFeedbackBytes {
+			break
+		}
+		a.size += size
+		n++
+	}
+	a.feedback = list[:n]
+	return list[n:]
+}
+
+// size is how many bytes the item takes in a batch at most.
+func (f *Feedback) size() int {
+	return feedbackBytes + len(f.Name) + min(len(f.Text), release.MaxDictLen) + 2*dictionaryExtra
 }
 
 // check says why an item could not be stored: such an item must not take others with it.
@@ -75,9 +96,14 @@ func (f *Feedback) check() error {
 // Mark writes a mark into every partition's log. It returns nil when all have it; repeating a mark
 // does no harm.
 func (p *Publisher) Mark(ctx context.Context, m release.Mark) error {
+	text, err := json.Marshal(m.Baseline)
+	if err != nil || len(text) > maxMarkBytes {
+		// It could never be stored, and would take the telemetry of its batch with it.
+		return release.Invalid("store a mark", "its baseline has no JSON form, or one of more than %d bytes: %v", maxMarkBytes, err)
+	}
 	var asks []*ask
 	for n := range p.partitions {
-		a := &ask{ctx: ctx, mark: &m, done: make(chan error, 1)}
+		a := &ask{ctx: ctx, mark: &m, size: len(text) + markBytes, done: make(chan error, 1)}
 		if err := p.ask(ctx, n, a); err != nil {
 			return err
 		}
@@ -123,15 +149,16 @@ func (p *partition) collectAsks() {
 
 // takeAsks puts as much as fits of what waits into a batch. Who has given up is passed over: the
 // application was told to send it again.
-func (p *partition) takeAsks(b *release.Batch) []*ask {
+func (p *partition) takeAsks(w *builder) []*ask {
 	var taken []*ask
+	b := &w.batch
 	for len(p.pending) > 0 {
 		a := p.pending[0]
 		if a.ctx.Err() == nil {
-			if len(b.Feedback)+len(a.feedback) > release.MaxBatchEvents || a.mark != nil && len(b.Marks) >= release.MaxBatchMarks {
+			if len(b.Feedback)+len(a.feedback) > release.MaxBatchEvents || w.size+a.size > maxFillBytes || a.mark != nil && len(b.Marks) >= release.MaxBatchMarks {
 				break
 			}
-			p.addAsk(b, a)
+			w.addAsk(a)
 			taken = append(taken, a)
 		}
 		p.pending = p.pending[1:]
@@ -142,16 +169,19 @@ func (p *partition) takeAsks(b *release.Batch) []*ask {
 	return taken
 }
 
-func (p *partition) addAsk(b *release.Batch, a *ask) {
+func (w *builder) addAsk(a *ask) {
+	b := &w.batch
+	w.size += feedbackBytes * len(a.feedback)
 	if a.mark != nil {
+		w.size += a.size
 		b.Marks = append(b.Marks, *a.mark)
 	}
 	for _, f := range a.feedback {
 		e := f.Feedback
-		e.Name = p.word(b, f.Name)
+		e.Name = w.word(f.Name)
 		if e.Value.Kind == release.ValueCategory {
 			// The answer that it may be compared with was cut at the same length.
-			e.Value.Cat = p.word(b, release.PeekText(f.Text, false).Text)
+			e.Value.Cat = w.word(release.PeekText(f.Text, false).Text)
 		}
 		b.Feedback = append(b.Feedback, e)
 	}

@@ -26,8 +26,9 @@ type Options struct {
 	Interner    *Interner
 	Logger      *slog.Logger
 	Ring        int // exposures per partition that may wait in memory; default 8,192
-	// Every is the time between two batches of a partition that have room left; default 500 ms. Each batch is made durable by
-	// itself, so this is what telemetry costs at low rates; a verdict is that much later, feedback is not: it is never kept waiting.
+	// Every is the time between two batches of a partition that have room left; default 500 ms. A crash loses the exposures of at most
+	// that long. Each batch is made durable by itself, so this is what telemetry costs; a verdict is that much later, feedback is not: it
+	// is never kept waiting. The partitions' batches are stored at the same moment: sixteen syncs at once cost half of sixteen in turn.
 	Every      time.Duration
 	Attempt    time.Duration // that one attempt to store a batch may take; default 5 s
 	Patience   time.Duration // before a batch that the log does not take is spooled; default 1 s
@@ -41,15 +42,15 @@ type Publisher struct {
 	o          Options
 	partitions [release.Partitions]*partition
 	dropped    atomic.Uint64
-	recorded   atomic.Uint64
 }
 
 // NewPublisher returns a publisher; nothing reaches the log before Run.
 func NewPublisher(o Options) *Publisher {
 	o.defaults()
 	p := &Publisher{o: o}
+	free := make(builders, 2)
 	for i := range p.partitions {
-		p.partitions[i] = newPartition(i, o)
+		p.partitions[i] = newPartition(i, o, free)
 	}
 	return p
 }
@@ -93,14 +94,18 @@ func (p *Publisher) Record(e *release.Exposure) {
 		part.drop(e)
 		return
 	}
-	p.recorded.Add(1)
-	if pos%wakeEvery == wakeEvery-1 {
-		part.nudge()
+	if pos%part.look == 0 && pos-part.taken.Load() >= uint64(part.full) {
+		p.flush()
 	}
 }
 
-// wakeEvery is after how many exposures a publisher is woken before its time.
-const wakeEvery = release.MaxBatchEvents / 2
+// flush wakes all partitions before their time, because the ring of one of them fills: what the others have by now is better stored at
+// the same moment, see Options.Every.
+func (p *Publisher) flush() {
+	for _, part := range p.partitions {
+		part.nudge()
+	}
+}
 
 // State is how full the publisher is.
 type State struct {
@@ -113,10 +118,13 @@ type State struct {
 
 // State reports how full the publisher is. Safe for concurrent use.
 func (p *Publisher) State() State {
-	s := State{Dropped: p.dropped.Load(), Recorded: p.recorded.Load()}
+	s := State{Dropped: p.dropped.Load()}
 	for _, part := range p.partitions {
+		taken := part.taken.Load() // before the tail, which never lies behind it
+		tail := part.ring.tail.Load()
+		s.Recorded += tail
 		s.Capacity += len(part.ring.slots)
-		s.Queued += int(part.ring.tail.Load() - part.taken.Load())
+		s.Queued += int(tail - taken)
 		s.Dropped += part.lost.Load()
 		s.Spooled += part.spooled.Load()
 	}
@@ -153,6 +161,8 @@ type partition struct {
 	number int
 	o      Options
 	ring   *ring
+	full   int    // exposures that are not kept waiting any longer
+	look   uint64 // after how many a writer compares; a power of two
 	wake   chan struct{}
 	asks   chan *ask
 
@@ -164,30 +174,29 @@ type partition struct {
 	drops map[armKey]uint64
 
 	// The publishing goroutine's own.
-	seq      uint64
-	accounts map[armKey]*release.ArmCount
-	buf      []release.Exposure
-	left     []release.Exposure // of buf: taken out of the ring, not yet in a batch
-	batch    release.Batch
-	data     []byte
-	dict     map[uint32]uint32 // interned number -> number in the batch; see noText
-	words    map[string]uint32
-	wordLen  int // bytes of the dictionary
-	pending  []*ask
-	spool    *spool
-	away     error     // why the log did not take a spooled batch
-	retry    time.Time // when it is asked again
-	wait     time.Duration
+	seq       uint64
+	accounts  map[armKey]*account
+	latest    *account // the one that was asked for last; nil: none
+	latestKey armKey
+	free      builders
+	data      []byte // the present batch, encoded
+	exposures int    // in it
+	pending   []*ask
+	spool     *spool
+	away      error     // why the log did not take a spooled batch
+	retry     time.Time // when it is asked again
+	wait      time.Duration
 }
 
-func newPartition(n int, o Options) *partition {
-	return &partition{
-		number: n, o: o, ring: newRing(o.Ring),
+func newPartition(n int, o Options, free builders) *partition {
+	p := &partition{
+		number: n, o: o, ring: newRing(o.Ring), free: free,
 		wake: make(chan struct{}, 1), asks: make(chan *ask, 1024),
-		drops: map[armKey]uint64{}, accounts: map[armKey]*release.ArmCount{},
-		buf:  make([]release.Exposure, release.MaxBatchEvents),
-		dict: map[uint32]uint32{}, words: map[string]uint32{},
+		drops: map[armKey]uint64{}, accounts: map[armKey]*account{},
 	}
+	p.full = max(1, len(p.ring.slots)/4)
+	p.look = uint64(max(1, p.full/16))
+	return p
 }
 
 func (p *partition) nudge() {
@@ -209,6 +218,7 @@ func (p *partition) run(ctx context.Context, drain time.Duration) {
 		pause(work, drain)
 		cancel()
 	})()
+	begin := time.Now()
 	ticker := time.NewTicker(p.o.Every)
 	defer ticker.Stop()
 	for {
@@ -218,9 +228,12 @@ func (p *partition) run(ctx context.Context, drain time.Duration) {
 			return
 		case <-ticker.C:
 		case <-p.wake:
+			if p.backlog() < p.full/2 {
+				continue // another partition was full, or this one has been emptied meanwhile
+			}
 		case a := <-p.asks:
 			p.pending = append(p.pending, a)
-			pause(ctx, linger)
+			pause(ctx, linger-time.Since(begin)%linger) // so that partitions with feedback are stored at the same moment, too
 		}
 		for p.publish(work) && ctx.Err() == nil {
 		}
@@ -240,7 +253,7 @@ func (p *partition) finish(work context.Context) {
 
 // backlog is how many exposures wait.
 func (p *partition) backlog() int {
-	return len(p.left) + int(p.ring.tail.Load()-p.ring.head)
+	return int(p.ring.tail.Load() - p.ring.head)
 }
 
 // publish makes and stores one batch, if there is anything to tell, and says whether there is enough
@@ -253,46 +266,59 @@ func (p *partition) publish(ctx context.Context) bool {
 		// can't be called durable.
 		p.refuseAsks(p.away)
 	}
-	b := &p.batch
-	told := p.fill(b)
-	if len(b.Exposures) == 0 && len(told) == 0 {
+	told, err := p.make()
+	if p.exposures == 0 && len(told) == 0 {
 		return false
 	}
-	err := p.store(ctx, b)
+	if err == nil {
+		err = p.store(ctx)
+	}
 	for _, a := range told {
 		a.done <- err
 	}
-	return (err == nil || p.spool.waiting()) && (p.backlog() >= wakeEvery || len(p.pending) > 0)
+	return (err == nil || p.spool.waiting()) && (p.backlog() >= p.full || len(p.pending) > 0)
 }
 
-// store makes the batch durable, or spools it when the log stays away. Its error is nil only if the log
-// has it.
-func (p *partition) store(ctx context.Context, b *release.Batch) error {
+// make encodes a batch of what waits. A batch that can't be encoded is lost.
+func (p *partition) make() ([]*ask, error) {
+	w := p.free.get()
+	defer p.free.put(w)
+	told := p.fill(w)
+	b := &w.batch
+	p.exposures = len(b.Exposures)
+	if p.exposures == 0 && len(told) == 0 {
+		return nil, nil
+	}
 	b.Producer, b.Incarnation, b.Seq = p.o.Producer, p.o.Incarnation, p.seq+1
 	data, err := b.AppendBinary(p.data[:0])
 	p.data = data
 	if err != nil {
-		p.o.Logger.Error("a batch of telemetry can't be encoded and is lost", "partition", p.number, "events", len(b.Exposures), "error", err)
-		p.lose(b)
-		return err
+		p.o.Logger.Error("a batch of telemetry can't be encoded and is lost", "partition", p.number, "events", p.exposures, "error", err)
+		p.lose()
 	}
-	id := fmt.Sprintf("%s/%x/%d/%d", p.o.Producer, p.o.Incarnation, p.number, b.Seq)
+	return told, err
+}
+
+// store makes the present batch durable, or spools it when the log stays away. Its error is nil only if the log
+// has it.
+func (p *partition) store(ctx context.Context) (err error) {
+	id := fmt.Sprintf("%s/%x/%d/%d", p.o.Producer, p.o.Incarnation, p.number, p.seq+1)
 	if !p.spool.waiting() {
-		if err = p.append(ctx, id, data); err == nil {
+		if err = p.append(ctx, id, p.data); err == nil {
 			p.seq++
 			return nil
 		}
 		p.away = err
 	}
 	if p.spool == nil {
-		p.lose(b) // only at the end: without a spool append tries for ever
+		p.lose() // only at the end: without a spool append tries for ever
 		return p.away
 	}
-	if err := p.spool.put(id, data); err != nil {
+	if err := p.spool.put(id, p.data); err != nil {
 		if !errors.Is(err, errSpoolFull) {
-			p.o.Logger.Error("telemetry can't be spooled and is lost", "partition", p.number, "events", len(b.Exposures), "error", err)
+			p.o.Logger.Error("telemetry can't be spooled and is lost", "partition", p.number, "events", p.exposures, "error", err)
 		}
-		p.lose(b)
+		p.lose()
 		return errors.Join(p.away, err)
 	}
 	p.seq++

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -312,6 +313,109 @@ func TestHugeDictionariesAreSplit(t *testing.T) {
 		if got != n {
 			t.Errorf("%d of %d exposures arrived", got, n)
 		}
+	})
+}
+
+// What is as large as it may be in every field still fits into batches, whatever of it comes together.
+func TestLargestBatchesFit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		p, stop := publishing(t, m, Options{Ring: 1 << 15})
+		rng := rand.New(rand.NewPCG(5, 6))
+		const n = 12_000
+		for i := range n {
+			e := release.Exposure{
+				ID: math.MaxUint64, Unit: math.MaxUint64, Time: int64(i%2) * (1<<45 - 1), Model: math.MaxUint32, Release: math.MaxUint32,
+				Latency: math.MaxUint32 * uint32(i%2), TTFB: math.MaxUint32 * uint32(1-i%2), ReqLen: math.MaxUint32, RespLen: math.MaxUint32,
+				Stratum: uint16(i), Status: math.MaxUint16, Bin: 1, Flags: math.MaxUint16, Epoch: 255, Arm: 7,
+			}
+			switch i / (n / 4) {
+			case 1: // many short texts
+				e.N = release.MaxSignals
+				for j := range e.Values {
+					e.Values[j] = release.Value{Kind: release.ValueCategory, Cat: p.Category(testKey, j, fmt.Append(nil, 16*i+j))}
+				}
+			case 2: // long ones
+				e.N = release.MaxSignals
+				for j := range e.Values {
+					text := fmt.Sprintf("%0*d", release.MaxCategoryLen, 16*i+j)
+					e.Values[j] = release.Value{Kind: release.ValueCategory, Cat: p.Category(testKey, j, []byte(text))}
+				}
+			case 3:
+				e.N = release.MaxSignals
+				for j := range e.Values {
+					e.Values[j] = release.Value{Kind: release.ValueNumber, Num: rng.NormFloat64()}
+				}
+			}
+			p.Record(&e)
+			if i%1500 == 1499 {
+				time.Sleep(time.Second)
+			}
+		}
+		var items []Feedback
+		for i := range 5000 {
+			f := told(97 * i)
+			f.Name, f.Text = fmt.Sprintf("%0255d", i), fmt.Sprintf("%0255d", -i)
+			f.Feedback.Value = release.Value{Kind: release.ValueCategory}
+			items = append(items, f)
+		}
+		mark := release.Mark{Model: testKey, Release: testNumber, Baseline: &release.Baseline{Metrics: map[string]release.MetricBaseline{}}}
+		for i := range 1000 {
+			mark.Baseline.Metrics[fmt.Sprintf("%050d", i)] = release.MetricBaseline{Mean: 1.0 / 3}
+		}
+		done := make(chan error)
+		go func() { done <- p.Accept(t.Context(), items) }()
+		go func() { done <- p.Mark(t.Context(), mark) }()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		stop()
+		exposures, feedback, marks := 0, 0, 0
+		for _, b := range m.batches(0) {
+			exposures, feedback, marks = exposures+len(b.Exposures), feedback+len(b.Feedback), marks+len(b.Marks)
+		}
+		if s := p.State(); exposures != n || feedback != len(items) || marks != 1 || s.Dropped != 0 || s.Recorded != n {
+			t.Errorf("%d of %d exposures, %d of %d feedback, %d marks; %+v", exposures, n, feedback, len(items), marks, s)
+		}
+		mark.Baseline.Metrics["none"] = release.MetricBaseline{Mean: math.NaN()}
+		if err := p.Mark(t.Context(), mark); release.KindOf(err) != release.KindInvalid {
+			t.Errorf("a mark that has no JSON form: %v", err)
+		}
+	})
+}
+
+// Partitions are stored together: when the ring of one fills before its time, the others that hold as much go with it.
+func TestFullPartitionsGoTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		p, stop := publishing(t, m, Options{Ring: 64, Every: time.Hour})
+		for i := range 17 * release.Partitions {
+			p.Record(&release.Exposure{ID: uint64(i), Model: testKey, Release: testNumber, Bin: uint16(i * release.Bins / release.Partitions % release.Bins)})
+		}
+		synctest.Wait()
+		for i := range release.Partitions {
+			if b := m.batches(i); len(b) != 1 || len(b[0].Exposures) != 17 {
+				t.Errorf("partition %d has %d batches", i, len(b))
+			}
+		}
+		for range 16 {
+			p.Record(&release.Exposure{ID: 1, Model: testKey, Release: testNumber})
+		}
+		for range 7 {
+			p.Record(&release.Exposure{ID: 1, Model: testKey, Release: testNumber, Bin: release.Bins - 1})
+		}
+		synctest.Wait()
+		if n := m.appends; n != release.Partitions {
+			t.Errorf("%d appends: a quarter of a ring was not waited for", n)
+		}
+		p.Record(&release.Exposure{ID: 1, Model: testKey, Release: testNumber})
+		synctest.Wait()
+		if n := m.appends; n != release.Partitions+1 {
+			t.Errorf("%d appends: partitions that hold little are stored, or a full one is not", n)
+		}
+		stop()
 	})
 }
 

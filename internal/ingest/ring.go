@@ -10,18 +10,31 @@ import (
 // takes a slot by one compare-and-swap or finds the ring full.
 //
 // Each slot's turn says whose move it is: 2*lap for the writer of that lap, 2*lap+1 for its reader.
-// Zeroed memory is a valid empty ring, so pages that were never used are never touched.
+// Zeroed memory is a valid empty ring, so pages that were never used are never touched. Most exposures have few signals or none, so
+// the values lie apart and only those that there are get copied: a ring is far larger than a cache, and each line of it that is written
+// or read costs more than the rest of the work.
 type ring struct {
-	slots []slot
-	_     [64]byte // the two ends are written by different cores
-	tail  atomic.Uint64
-	_     [64]byte
-	head  uint64 // the reader's
+	slots  []slot
+	values [][release.MaxSignals]release.Value // of the exposure in the slot of the same number
+	_      [64]byte                            // the two ends are written by different cores
+	tail   atomic.Uint64
+	_      [64]byte
+	head   uint64 // the reader's
 }
 
+// slot is an exposure without its values.
 type slot struct {
-	turn     atomic.Uint64
-	exposure release.Exposure
+	turn atomic.Uint64
+
+	id, unit                       uint64
+	time                           int64
+	model                          release.ModelKey
+	release                        uint32
+	latency, ttfb, reqLen, respLen uint32
+	stratum, status, bin, flags    uint16
+	epoch, arm, n                  uint8
+	kind                           release.ExposureKind
+	fault                          release.Fault
 }
 
 // newRing returns a ring of n slots, rounded up to a power of two.
@@ -30,7 +43,7 @@ func newRing(n int) *ring {
 	for size < n {
 		size <<= 1
 	}
-	return &ring{slots: make([]slot, size)}
+	return &ring{slots: make([]slot, size), values: make([][release.MaxSignals]release.Value, size)}
 }
 
 // put copies e into the ring and returns its position; false when the ring is full.
@@ -38,12 +51,14 @@ func (r *ring) put(e *release.Exposure) (uint64, bool) {
 	size := uint64(len(r.slots))
 	for {
 		pos := r.tail.Load()
-		s := &r.slots[pos&(size-1)]
+		at := pos & (size - 1)
+		s := &r.slots[at]
 		want := 2 * (pos / size)
 		switch turn := s.turn.Load(); {
 		case turn == want:
 			if r.tail.CompareAndSwap(pos, pos+1) {
-				s.exposure = *e
+				s.pack(e)
+				copy(r.values[at][:], e.Values[:min(e.N, release.MaxSignals)])
 				s.turn.Store(want + 1)
 				return pos, true
 			}
@@ -54,18 +69,32 @@ func (r *ring) put(e *release.Exposure) (uint64, bool) {
 	}
 }
 
-// take moves up to len(into) exposures out of the ring and returns how many.
-func (r *ring) take(into []release.Exposure) int {
+// next moves the oldest exposure out of the ring into into, whose values beyond N keep what they were; false when there is none.
+func (r *ring) next(into *release.Exposure) bool {
 	size := uint64(len(r.slots))
-	for n := range into {
-		s := &r.slots[r.head&(size-1)]
-		ready := 2*(r.head/size) + 1
-		if s.turn.Load() != ready {
-			return n
-		}
-		into[n] = s.exposure
-		s.turn.Store(ready + 1)
-		r.head++
+	at := r.head & (size - 1)
+	s := &r.slots[at]
+	ready := 2*(r.head/size) + 1
+	if s.turn.Load() != ready {
+		return false
 	}
-	return len(into)
+	s.unpack(into)
+	copy(into.Values[:min(into.N, release.MaxSignals)], r.values[at][:])
+	s.turn.Store(ready + 1)
+	r.head++
+	return true
+}
+
+func (s *slot) pack(e *release.Exposure) {
+	s.id, s.unit, s.time, s.model, s.release = e.ID, e.Unit, e.Time, e.Model, e.Release
+	s.latency, s.ttfb, s.reqLen, s.respLen = e.Latency, e.TTFB, e.ReqLen, e.RespLen
+	s.stratum, s.status, s.bin, s.flags = e.Stratum, e.Status, e.Bin, e.Flags
+	s.epoch, s.arm, s.n, s.kind, s.fault = e.Epoch, e.Arm, e.N, e.Kind, e.Fault
+}
+
+func (s *slot) unpack(e *release.Exposure) {
+	e.ID, e.Unit, e.Time, e.Model, e.Release = s.id, s.unit, s.time, s.model, s.release
+	e.Latency, e.TTFB, e.ReqLen, e.RespLen = s.latency, s.ttfb, s.reqLen, s.respLen
+	e.Stratum, e.Status, e.Bin, e.Flags = s.stratum, s.status, s.bin, s.flags
+	e.Epoch, e.Arm, e.N, e.Kind, e.Fault = s.epoch, s.arm, s.n, s.kind, s.fault
 }

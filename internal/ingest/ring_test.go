@@ -2,12 +2,50 @@ package ingest
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"sluice.dev/sluice/internal/release"
 )
+
+// take moves up to len(into) exposures out of the ring and returns how many.
+func take(r *ring, into []release.Exposure) int {
+	for n := range into {
+		if !r.next(&into[n]) {
+			return n
+		}
+	}
+	return len(into)
+}
+
+// An exposure comes out as it went in, every field of it, and the values of an earlier one never show through.
+func TestRingKeepsEveryField(t *testing.T) {
+	r := newRing(1)
+	for _, n := range []uint8{release.MaxSignals, 0, 3} {
+		var in, out release.Exposure
+		v := reflect.ValueOf(&in).Elem()
+		for i := range v.NumField() {
+			switch f := v.Field(i); {
+			case f.CanInt():
+				f.SetInt(int64(i) + 3)
+			case f.CanUint():
+				f.SetUint(uint64(i) + 3)
+			}
+		}
+		in.N = n
+		for i := range in.Values[:n] {
+			in.Values[i] = release.Value{Num: float64(i) + 0.5, Cat: uint32(i) + 1, Kind: release.ValueCategory}
+		}
+		if _, ok := r.put(&in); !ok {
+			t.Fatal("an empty ring refuses")
+		}
+		if !r.next(&out) || out != in {
+			t.Errorf("%d values: %+v came out of %+v", n, out, in)
+		}
+	}
+}
 
 // Many writers, one reader: nothing is lost but what was refused, nothing comes twice or torn, and each
 // writer's order is kept.
@@ -19,7 +57,8 @@ func TestRingKeepsEverything(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
-				e := release.Exposure{Unit: uint64(w), ID: uint64(i + 1), Latency: uint32(i + 1), Time: int64(w)}
+				e := release.Exposure{Unit: uint64(w), ID: uint64(i + 1), Latency: uint32(i + 1), Time: int64(w), N: 2}
+				e.Values[1].Num = float64(i + 1)
 				if _, ok := r.put(&e); !ok {
 					refused.Add(1)
 				}
@@ -32,9 +71,9 @@ func TestRingKeepsEverything(t *testing.T) {
 	got := int64(0)
 	buf := make([]release.Exposure, 64)
 	read := func() int {
-		n := r.take(buf)
+		n := take(r, buf)
 		for _, e := range buf[:n] {
-			if uint64(e.Latency) != e.ID || e.Time != int64(e.Unit) {
+			if uint64(e.Latency) != e.ID || e.Time != int64(e.Unit) || e.Values[1].Num != float64(e.ID) {
 				t.Fatalf("torn exposure %+v", e)
 			}
 			if e.ID <= last[e.Unit] {
@@ -74,7 +113,7 @@ func TestRingRefusesWhenFull(t *testing.T) {
 			t.Fatalf("lap %d: a full ring takes more", lap)
 		}
 		buf := make([]release.Exposure, 20)
-		if n := r.take(buf); n != 8 || buf[0].ID != uint64(lap*8) || buf[7].ID != uint64(lap*8+7) {
+		if n := take(r, buf); n != 8 || buf[0].ID != uint64(lap*8) || buf[7].ID != uint64(lap*8+7) {
 			t.Fatalf("lap %d: took %d", lap, n)
 		}
 	}

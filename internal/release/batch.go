@@ -11,7 +11,7 @@ import (
 // Bounds of a batch. They keep an entry of the log far below the store's message limit and make the
 // memory that a forged one can claim small. A producer closes its batch before it reaches them.
 const (
-	MaxBatchEvents = 500       // exposures and feedback together
+	MaxBatchEvents = 2000      // exposures and feedback together
 	MaxBatchBytes  = 256 << 10 // encoded
 	MaxBatchCounts = 4096
 	MaxBatchDict   = 8192

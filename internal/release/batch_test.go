@@ -149,7 +149,7 @@ func TestBatchRefusesToEncode(t *testing.T) {
 		"category 1 of":         func(b *Batch) { b.Exposures[0].Values[1].Cat = 1 },
 		"unknown kind of value": func(b *Batch) { b.Exposures[0].Values[1].Kind = 9 },
 		"name 4 of":             func(b *Batch) { b.Feedback[0].Name = 4 },
-		"501 events":            func(b *Batch) { b.Exposures = make([]Exposure, MaxBatchEvents) },
+		"2001 events":           func(b *Batch) { b.Exposures = make([]Exposure, MaxBatchEvents) },
 		"256 bytes":             func(b *Batch) { b.Dict[0] = strings.Repeat("x", MaxDictLen+1) },
 		"129 bytes":             func(b *Batch) { b.Producer = strings.Repeat("x", MaxProducerLen+1) },
 		"8193 strings":          func(b *Batch) { b.Dict = make([]string, MaxBatchDict+1) },
