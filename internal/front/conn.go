@@ -207,12 +207,12 @@ func (c *conn) handOver() {
 	c.until(time.Time{})
 	read := append([]byte(nil), c.in.bytes()...)
 	c.srv.forget(c)
-	if c.used && bytes.HasPrefix(read, []byte("PRI * HTTP/2.0\r\n")) { // HTTP/2 begins with its connection or not at all
+	if c.used && bytes.HasPrefix(read, []byte(priorLine)) { // HTTP/2 begins with its connection or not at all
 		_, _ = io.WriteString(c.net, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n") // who sends this need not hear
 		_ = c.net.Close()
 		return
 	}
-	c.srv.over.give(c.net, read)
+	c.srv.over.give(c.net, read, writeByteTime(c.srv.http))
 }
 
 func headerTime(s *http.Server) time.Duration {
@@ -227,6 +227,13 @@ func idleTime(s *http.Server) time.Duration {
 		return s.IdleTimeout
 	}
 	return s.ReadTimeout
+}
+
+func writeByteTime(s *http.Server) time.Duration {
+	if s.HTTP2 == nil {
+		return 0
+	}
+	return s.HTTP2.WriteByteTimeout
 }
 
 // Bounds of linger.

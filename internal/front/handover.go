@@ -1,8 +1,10 @@
 package front
 
 import (
+	"bytes"
 	"net"
 	"sync"
+	"time"
 
 	"sluice.dev/sluice/internal/socket"
 )
@@ -24,10 +26,16 @@ func (h *handover) from(l net.Listener) *handover {
 	return h
 }
 
-// give hands a connection over, with what was read from it.
-func (h *handover) give(c net.Conn, read []byte) {
+// give hands a connection over, with what was read from it. limit is for clients of HTTP/2 that take nothing.
+func (h *handover) give(c net.Conn, read []byte, limit time.Duration) {
+	var over net.Conn
+	if sock := socket.Of(c); sock != nil && bytes.HasPrefix(read, []byte(priorLine)) {
+		over = newPrior(c, sock, limit, read)
+	} else {
+		over = &begun{Conn: c, sock: sock, read: read}
+	}
 	select {
-	case h.conns <- &begun{Conn: c, sock: socket.Of(c), read: read}:
+	case h.conns <- over:
 	case <-h.ended:
 		_ = c.Close()
 	}

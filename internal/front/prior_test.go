@@ -1,0 +1,193 @@
+package front
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice.dev/sluice/internal/socket"
+)
+
+// priors returns the server's end of a connection and its client's, whose buffers are small.
+func priors(t *testing.T, limit time.Duration, read string) (*prior, *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = client.(*net.TCPConn).SetReadBuffer(32 << 10)
+	_ = c.(*net.TCPConn).SetWriteBuffer(8 << 10)
+	p := newPrior(c, socket.Of(c), limit, []byte(read))
+	t.Cleanup(func() { _, _ = p.Close(), client.Close() })
+	return p, client.(*net.TCPConn)
+}
+
+// What has been read before comes first, small pieces come from one read, and nothing is held at the end.
+func TestPriorReads(t *testing.T) {
+	p, client := priors(t, 0, "before")
+	sent := strings.Repeat("123456789", 5000)
+	go func() { _, _ = io.WriteString(client, sent); _ = client.CloseWrite() }()
+	var got bytes.Buffer
+	for _, n := range []int{1, 9, 100, maxHead, 3 * maxHead, 9} {
+		b := make([]byte, n)
+		if _, err := io.ReadFull(p, b); err != nil {
+			t.Fatal(err)
+		}
+		got.Write(b)
+	}
+	if _, err := io.Copy(&got, struct{ io.Reader }{p}); err != nil || got.String() != "before"+sent {
+		t.Errorf("%d bytes, %v", got.Len(), err)
+	}
+	if n, err := p.Read(make([]byte, 9)); n != 0 || !errors.Is(err, io.EOF) || p.in.held != nil {
+		t.Errorf("at the end %d, %v, with memory: %v", n, err, p.in.held != nil)
+	}
+}
+
+// Whatever is written arrives in its order, from a writer who waits for the client or does not.
+func TestPriorWrites(t *testing.T) {
+	p, client := priors(t, time.Minute, "")
+	var want bytes.Buffer
+	for i := range 40 {
+		want.WriteString(strings.Repeat(string(rune('a'+i%26)), 1+i*i*7%(3*maxHead)))
+	}
+	go func() {
+		rest := want.Bytes()
+		for i := 0; len(rest) > 0; i++ {
+			n := min(1+i*i*7%(3*maxHead), len(rest))
+			if m, err := p.Write(rest[:n]); m != n || err != nil {
+				t.Errorf("%d of %d are taken: %v", m, n, err)
+				return
+			}
+			rest = rest[n:]
+		}
+		_ = p.CloseWrite()
+	}()
+	got, err := io.ReadAll(client)
+	if err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("%d of %d bytes arrived as they were: %v", len(got), want.Len(), err)
+	}
+	if p.held != nil {
+		t.Error("memory is held though all is sent")
+	}
+}
+
+// The last words before the end are sent, though nobody waited for that.
+func TestPriorLastWords(t *testing.T) {
+	for range 50 {
+		p, client := priors(t, 0, "")
+		if _, err := io.WriteString(p, "farewell"); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(client); err != nil || string(got) != "farewell" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		if _, err := io.WriteString(p, "more"); !errors.Is(err, net.ErrClosed) {
+			t.Fatalf("written behind the end: %v", err)
+		}
+	}
+}
+
+// A client that takes nothing within the limit costs the connection, for its reader, too.
+func TestPriorNobodyTakes(t *testing.T) {
+	p, _ := priors(t, 20*time.Millisecond, "")
+	var err error
+	for err == nil {
+		_, err = io.WriteString(p, long)
+	}
+	if _, err := p.Read(make([]byte, 9)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the reader is told %v", err)
+	}
+	if p.held != nil {
+		t.Error("memory is held")
+	}
+}
+
+// A wait for the client ends with the connection.
+func TestPriorClosedWhileItWaits(t *testing.T) {
+	p, _ := priors(t, 0, "")
+	ended := make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			_, err = io.WriteString(p, long)
+		}
+		ended <- err
+	}()
+	for waits := false; !waits; time.Sleep(time.Millisecond) {
+		p.writes.Lock()
+		waits = p.blocked
+		p.writes.Unlock()
+	}
+	_ = p.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the wait ended with %v", err)
+	}
+}
+
+// prefaced says hello by HTTP/2: the preface, and empty settings.
+const prefaced = priorLine + "\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+// Requests side by side by HTTP/2, with bodies of all sizes in both directions.
+func TestHTTP2(t *testing.T) {
+	s := config(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body)
+		_, _ = io.WriteString(w, r.URL.Path)
+	})
+	s.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Minute}
+	r := onSockets(t, s)
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	var group sync.WaitGroup
+	for i := range 60 {
+		group.Go(func() {
+			body := strings.Repeat(string(rune('a'+i%26)), i*i*40)
+			resp, err := client.Post(fmt.Sprintf("http://%s/%d", r.l.Addr(), i), "text/plain", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if want := fmt.Sprint(body, "/", i); err != nil || string(got) != want {
+				t.Errorf("%d: %d bytes instead of %d, %v", i, len(got), len(want), err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// Who breaks the protocol is told so before the end.
+func TestHTTP2Broken(t *testing.T) {
+	r := onSockets(t, config(hello))
+	u := r.dial()
+	u.send(prefaced + "\x00\x00\x01\x06\x00\x00\x00\x00\x00x") // a ping of one byte
+	const goAway = "\x07\x00\x00\x00\x00\x00"
+	var told []byte
+	for !strings.Contains(string(told), goAway) {
+		b, err := u.br.ReadByte()
+		if told = append(told, b); err != nil {
+			t.Fatalf("told %q, %v", told, err)
+		}
+	}
+}
