@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -76,14 +77,44 @@ func TestPriorWrites(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		_ = p.CloseWrite()
 	}()
-	got, err := io.ReadAll(client)
-	if err != nil || !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%d of %d bytes arrived as they were: %v", len(got), want.Len(), err)
+	_ = client.SetReadDeadline(time.Now().Add(30 * time.Second))
+	got := make([]byte, want.Len())
+	if n, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("%d of %d bytes arrived as they were: %v", n, want.Len(), err)
 	}
-	if p.held != nil {
-		t.Error("memory is held though all is sent")
+	if err := p.CloseWrite(); err != nil || p.held != nil {
+		t.Errorf("%v, and memory is held though all is sent: %v", err, p.held != nil)
+	}
+}
+
+// sluggish takes three bytes within each limit, and at last none.
+type sluggish struct {
+	net.Conn
+	limits int
+	got    string
+}
+
+func (s *sluggish) SetWriteDeadline(time.Time) error { s.limits++; return nil }
+
+func (s *sluggish) Write(b []byte) (int, error) {
+	n := min(3, len(b), 10-len(s.got))
+	s.got += string(b[:n])
+	if n == len(b) {
+		return n, nil
+	}
+	return n, os.ErrDeadlineExceeded
+}
+
+// A client that takes a part within the limit is given the same time for the next.
+func TestPriorSlowReader(t *testing.T) {
+	slow := &sluggish{}
+	p := &prior{Conn: slow, limit: time.Second}
+	if n, err := p.wait([]byte("12345678")); n != 8 || err != nil || slow.got != "12345678" || slow.limits != 3 {
+		t.Errorf("%d, %v, got %q within %d limits", n, err, slow.got, slow.limits)
+	}
+	if n, err := p.wait([]byte("90x")); n != 2 || !errors.Is(err, os.ErrDeadlineExceeded) || slow.limits != 5 {
+		t.Errorf("%d, %v within %d limits", n, err, slow.limits)
 	}
 }
 
