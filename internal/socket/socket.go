@@ -20,8 +20,8 @@ type Socket struct {
 	raw syscall.RawConn
 
 	// Made once, so that a call allocates nothing.
-	readable, writable func(fd uintptr) bool
-	look               func(fd uintptr)
+	readable, writable, flowing func(fd uintptr) bool
+	look                        func(fd uintptr)
 
 	in  reading
 	out writing
@@ -32,6 +32,7 @@ type reading struct {
 	b    []byte        // where to read to; nil: room says
 	room func() []byte // asked when there may be something
 	back func()        // there was nothing
+	came func(n int) (more bool)
 
 	ask  []byte // to be written first
 	kept bool   // the connection has served before: the peer has nothing to say yet
@@ -62,7 +63,7 @@ func Of(c net.Conn) *Socket {
 		return nil
 	}
 	s := &Socket{net: c, raw: raw}
-	s.readable, s.writable, s.look = s.onReadable, s.onWritable, s.onLook
+	s.readable, s.writable, s.flowing, s.look = s.onReadable, s.onWritable, s.onFlow, s.onLook
 	return s
 }
 
@@ -91,6 +92,45 @@ func (s *Socket) Ask(request []byte, room func() []byte, back func(), kept bool)
 	s.in = reading{room: room, back: back, ask: request, kept: kept}
 	n, err = s.read()
 	return s.in.sent, n, err
+}
+
+// Stream reads what comes, piece after piece, into what room returns, and calls came for each with its length, until that
+// says that no more is wanted. Between pieces it tries no read in vain: back is told that the memory is not needed, and the next
+// read is when something has come. An end that came together with data is such a thing no more: who must learn of it at once
+// watches for hang-ups, and ends the wait by a deadline. came must not close the connection, nor read from it.
+func (s *Socket) Stream(room func() []byte, back func(), came func(n int) (more bool)) error {
+	s.in = reading{room: room, back: back, came: came}
+	err := s.raw.Read(s.flowing)
+	in := s.in.err
+	s.in = reading{}
+	if err != nil {
+		return err
+	}
+	return in
+}
+
+// onFlow is called at first and then whenever something may have come; true ends the stream.
+func (s *Socket) onFlow(fd uintptr) bool {
+	for r := &s.in; ; {
+		b := r.room()
+		n, fault := read(fd, b)
+		switch {
+		case fault == syscall.EAGAIN:
+			r.back()
+			return false
+		case fault != 0:
+			r.err = s.failed("read", fault)
+			return true
+		case n == 0:
+			r.err = io.EOF
+			return true
+		case !r.came(n):
+			return true
+		case n < len(b): // all that there was: what comes now wakes the wait
+			r.back()
+			return false
+		}
+	}
 }
 
 func (s *Socket) read() (int, error) {

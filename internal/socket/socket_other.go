@@ -28,6 +28,9 @@ func (s *Socket) Ask([]byte, func() []byte, func(), bool) (sent, n int, err erro
 	return 0, 0, net.ErrClosed
 }
 
+// Stream is never called.
+func (s *Socket) Stream(func() []byte, func(), func(int) bool) error { return net.ErrClosed }
+
 // Write is never called.
 func (s *Socket) Write([]byte) int { return 0 }
 

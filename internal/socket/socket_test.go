@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -138,6 +139,40 @@ func TestAskHoldsNothing(t *testing.T) {
 	}, func() { close(asleep) }, true)
 	if sent != len(question) || string(b[:n]) != "answer" || err != nil {
 		t.Errorf("sent %d, got %q, %v", sent, b[:n], err)
+	}
+}
+
+// A stream that pauses holds no memory, and reads once for each piece that comes.
+func TestStream(t *testing.T) {
+	s, _, p := ends(t)
+	var asked, back int
+	b := make([]byte, 8)
+	var got []string
+	say(t, p, "one")
+	err := s.Stream(func() []byte { asked++; return b }, func() { back++ }, func(n int) bool {
+		switch got = append(got, string(b[:n])); len(got) {
+		case 1:
+			say(t, p, "12345678") // fills the memory: more may be there
+		case 2:
+			go say(t, p, "two")
+		case 3:
+			return false
+		}
+		return true
+	})
+	if err != nil || strings.Join(got, " ") != "one 12345678 two" {
+		t.Errorf("%q, %v", got, err)
+	}
+	// In vain are at most the first read and the one behind a full memory.
+	if asked > 5 || asked != back+2 {
+		t.Errorf("%d reads, %d waits", asked, back)
+	}
+	go func() { _ = p.Close() }()
+	if err := s.Stream(func() []byte { return b }, func() {}, func(int) bool { return true }); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	if s.in.room != nil || s.in.came != nil {
+		t.Error("the functions of a stream are held behind it")
 	}
 }
 

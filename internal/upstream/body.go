@@ -32,6 +32,7 @@ type body struct {
 	limited bool      // the wait for the next piece has its limit
 	due     time.Time // when the next piece must be there; zero: no limit
 	armed   time.Time // the deadline of reads that is set, which may be earlier than due; zero: none
+	flow    flow
 }
 
 // begin makes the answer's body one that brings the connection back.
@@ -92,6 +93,13 @@ func (b *body) Read(p []byte) (int, error) {
 // Each calls f with each piece of the body as it comes, where it lies: f must not keep it. While the body pauses, it holds no
 // memory for it. Each returns f's error, which ends it, or that of the body: io.EOF only if the whole of it came.
 func (b *body) Each(f func(piece []byte) error) error {
+	b.flows(f)
+	switch {
+	case b.flow.refused != nil:
+		return b.flow.refused
+	case b.flow.err != nil && !b.over:
+		return b.conclude(b.flow.err)
+	}
 	for !b.over && b.from == nil {
 		piece, err := b.piece(math.MaxInt)
 		if err != nil && b.from == nil {
@@ -167,6 +175,9 @@ func (b *body) piece(most int) ([]byte, error) {
 
 // more waits until more of the body has come, within its limits.
 func (b *body) more() error {
+	if b.flow.reading {
+		return errNotYet
+	}
 	if !b.limited {
 		b.limited = true
 		b.limit()
@@ -198,7 +209,11 @@ func (b *body) limit() {
 
 func (b *body) arm() {
 	b.armed = b.due
-	_ = b.c.net.SetReadDeadline(b.due)
+	b.flow.mu.Lock()
+	defer b.flow.mu.Unlock()
+	if !b.flow.on || !b.flow.hung {
+		_ = b.c.net.SetReadDeadline(b.due)
+	}
 }
 
 // buffered says that something has come that was not taken.

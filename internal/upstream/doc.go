@@ -15,7 +15,7 @@
 //     time; 1xx answers go to Request.Informed, at most as many as fit the same limit.
 //  4. inbox.go holds what has come, only while there is something. body.go hands out the body's bytes under the request's
 //     deadlines, chunks.go finds them between their frames; what is unusual there, as trailers are, is read by net/http from
-//     that chunk on. At the body's end the connection is kept, in all other cases it is closed.
+//     that chunk on. flow.go reads a stream as one step of the socket, from its first piece to its last. At the body's end the connection is kept, in all other cases it is closed.
 //
 // # Promises
 //

@@ -618,7 +618,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 }
 
 // FuzzAnswer lets a server say anything, at once or in pieces of some size, to whoever reads by Each, by Read with a small
-// memory, or by both. net/http's Transport is the oracle: what it refuses or cuts is refused or cut here, and what it
+// memory, by both, or as a flow. net/http's Transport is the oracle: what it refuses or cuts is refused or cut here, and what it
 // takes is taken with the same status, headers and body.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
@@ -686,7 +686,7 @@ func FuzzAnswer(f *testing.F) {
 
 const chunkedAnswer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-// reading makes the answer's body one that is read in one of three ways, whatever its reader does.
+// reading makes the answer's body one that is read in one of four ways, whatever its reader does.
 func reading(resp *http.Response, how uint8) *http.Response {
 	if resp == nil {
 		return nil
@@ -695,7 +695,7 @@ func reading(resp *http.Response, how uint8) *http.Response {
 	if !ok {
 		return resp
 	}
-	resp.Body = &readIn{body: b, how: how % 3}
+	resp.Body = &readIn{body: b, how: how % 4}
 	return resp
 }
 
@@ -714,6 +714,10 @@ func (r *readIn) Read(p []byte) (int, error) {
 		r.how = 1
 		return r.body.Read(p[:min(len(p), 3)])
 	}
+	if r.how == 3 {
+		r.how = 1
+		r.asFlow()
+	}
 	if r.err == nil {
 		r.err = r.Each(func(piece []byte) error {
 			r.came = append(r.came, piece...)
@@ -725,6 +729,24 @@ func (r *readIn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return 0, r.err
+}
+
+// asFlow is flows over a connection that is no socket.
+func (r *readIn) asFlow() {
+	b := r.body
+	if !b.chunked || b.from != nil || b.over {
+		return
+	}
+	b.flow.f, b.flow.reading = func(piece []byte) error {
+		r.came = append(r.came, piece...)
+		return nil
+	}, true
+	for b.take() && b.flow.err == nil {
+		if err := b.c.more(); err != nil {
+			b.flow.err = io.ErrUnexpectedEOF
+		}
+	}
+	b.flow.reading = false
 }
 
 func told(resp *http.Response, err error) string {
