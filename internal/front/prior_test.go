@@ -62,29 +62,31 @@ func TestPriorReads(t *testing.T) {
 
 // Whatever is written arrives in its order, from a writer who waits for the client or does not.
 func TestPriorWrites(t *testing.T) {
-	p, client := priors(t, time.Minute, "")
 	var want bytes.Buffer
-	for i := range 40 {
+	for i := range 80 {
 		want.WriteString(strings.Repeat(string(rune('a'+i%26)), 1+i*i*7%(3*maxHead)))
 	}
-	go func() {
-		rest := want.Bytes()
-		for i := 0; len(rest) > 0; i++ {
-			n := min(1+i*i*7%(3*maxHead), len(rest))
-			if m, err := p.Write(rest[:n]); m != n || err != nil {
-				t.Errorf("%d of %d are taken: %v", m, n, err)
-				return
+	for _, largest := range []int{500, 3 * maxHead} {
+		p, client := priors(t, time.Minute, "")
+		go func() {
+			rest := want.Bytes()
+			for i := 0; len(rest) > 0; i++ {
+				n := min(1+i*i*7%largest, len(rest))
+				if m, err := p.Write(rest[:n]); m != n || err != nil {
+					t.Errorf("%d of %d are taken: %v", m, n, err)
+					return
+				}
+				rest = rest[n:]
 			}
-			rest = rest[n:]
+		}()
+		_ = client.SetReadDeadline(time.Now().Add(30 * time.Second))
+		got := make([]byte, want.Len())
+		if n, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%d of %d bytes arrived as they were: %v", n, want.Len(), err)
 		}
-	}()
-	_ = client.SetReadDeadline(time.Now().Add(30 * time.Second))
-	got := make([]byte, want.Len())
-	if n, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%d of %d bytes arrived as they were: %v", n, want.Len(), err)
-	}
-	if err := p.CloseWrite(); err != nil || p.held != nil {
-		t.Errorf("%v, and memory is held though all is sent: %v", err, p.held != nil)
+		if err := p.CloseWrite(); err != nil || p.held != nil {
+			t.Errorf("%v, and memory is held though all is sent: %v", err, p.held != nil)
+		}
 	}
 }
 
@@ -152,25 +154,29 @@ func TestPriorNobodyTakes(t *testing.T) {
 	}
 }
 
-// A wait for the client ends with the connection.
+// All waits for the client end with the connection.
 func TestPriorClosedWhileItWaits(t *testing.T) {
 	p, _ := priors(t, 0, "")
 	ended := make(chan error)
-	go func() {
-		var err error
-		for err == nil {
-			_, err = io.WriteString(p, long)
-		}
-		ended <- err
-	}()
+	for range 2 {
+		go func() {
+			var err error
+			for err == nil {
+				_, err = io.WriteString(p, long)
+			}
+			ended <- err
+		}()
+	}
 	for waits := false; !waits; time.Sleep(time.Millisecond) {
 		p.writes.Lock()
-		waits = p.blocked
+		waits = p.blocked && len(p.out)+len(long) > maxHead // of one for the client, of the other for the first
 		p.writes.Unlock()
 	}
 	_ = p.Close()
-	if err := <-ended; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("the wait ended with %v", err)
+	for range 2 {
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a wait ended with %v", err)
+		}
 	}
 }
 
