@@ -15,6 +15,7 @@ import (
 
 	"sluice.dev/sluice/internal/app"
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/resident"
 )
 
 func (e *env) serveCmd() *cobra.Command {
@@ -121,6 +122,9 @@ func (e *env) serve(ctx context.Context, o app.Options) error {
 	if err != nil {
 		return err
 	}
+	serving, over := context.WithCancel(ctx)
+	defer over()
+	go resident.Keep(serving, o.Log)
 	var failed error
 	select {
 	case <-ctx.Done():
