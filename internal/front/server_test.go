@@ -601,6 +601,9 @@ func TestLateReaders(t *testing.T) {
 	if c.watch.bodyRead(present); !c.watch.free {
 		t.Error("the client is not watched")
 	}
+	if err := c.resp.SetReadDeadline(time.Now()); !errors.Is(err, http.ErrBodyReadAfterClose) {
+		t.Errorf("the deadline of no body: %v", err)
+	}
 }
 
 // A request's context is over when its handler has returned, whatever its client still has to send.
