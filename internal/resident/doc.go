@@ -5,7 +5,7 @@
 // to twice of what lives before it looks, and keeps what a burst needed, which costs nothing while the process is busy and
 // is only memory when it is not.
 //
-// So the clean pages of the program are given back once, when the start is over; those that are needed come back from the
-// system's page cache as they are touched. And garbage is given back when little is allocated and much could be had. A busy
-// process is left to the collector.
+// So garbage and the clean pages of the program are given back when the start is over, and later on when little is
+// allocated and much could be had. What is needed of the program comes back from the system's page cache as it is touched,
+// 64 KiB at a time. A busy process is left to the collector.
 package resident

@@ -12,8 +12,8 @@ const (
 	settled = 5 * time.Second  // from when the process is ready until its start is over in all its parts
 	every   = 10 * time.Second // looks at the heap
 
-	calm  = 8 << 20 // bytes allocated between two looks, below which a collection would not come by itself soon
-	worth = 4 << 20 // bytes to be had, below which a collection is not worth its work
+	calm  = 16 << 20 // bytes allocated between two looks, below which a collection would not come by itself soon
+	worth = 4 << 20  // bytes to be had, below which a collection is not worth its work
 )
 
 // Keep gives memory back until ctx ends. It is to be called, in a goroutine of its own, when the process is ready, once.
@@ -22,13 +22,17 @@ func Keep(ctx context.Context, log *slog.Logger) {
 	if !pause(ctx, settled) {
 		return
 	}
-	n, err := dropProgram()
-	log.Debug("pages of the program were given back", "bytes", n, "error", err)
-	h := newHeap()
-	h.release()
-	for pause(ctx, every) {
-		if h.due() {
-			h.release()
+	for h := newHeap(); ; {
+		h.release()
+		n, err := dropProgram() // behind the collector, which touches more of the program than what else runs
+		log.Debug("memory was given back", "program", n, "error", err)
+		for {
+			if !pause(ctx, every) {
+				return
+			}
+			if h.due() {
+				break
+			}
 		}
 	}
 }
