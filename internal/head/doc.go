@@ -9,7 +9,7 @@
 // and in one way, nothing asks for another protocol or announces trailers, and all of it fits Max.
 //
 //  1. fields.go goes over the bytes once, by a table of classes, and notes where names and values are. Nothing is
-//     allocated before the head is complete and plain.
+//     allocated before the head is complete, and no more than a string of it before it is known to be plain.
 //  2. One string is made of the head, names in their canonical form. All names and values are parts of it, and all
 //     values stand in one array.
 //  3. request.go and response.go make the message of that.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -75,10 +76,17 @@ const (
 // set is k alone, as a set of kinds.
 func (k kind) set() uint8 { return 1 << k }
 
-// fields are the headers of a head, and what they say of the framing.
+// fields are the headers of a head. They are borrowed: much of a stack would hold them, which a goroutine that is new
+// would have to grow for.
 type fields struct {
-	room    [most]field
-	n       int             // of them
+	facts
+
+	room [most]field
+}
+
+// facts are what the headers say of the framing.
+type facts struct {
+	n       int             // of headers
 	count   [pragma + 1]int // by kind
 	length  int64           // of the body, if it is said
 	closing bool            // Connection: close
@@ -87,6 +95,14 @@ type fields struct {
 
 // most is of how many headers a head is read here: they need no allocation, and a flood of them ends early.
 const most = 64
+
+var pool = sync.Pool{New: func() any { return new(fields) }}
+
+func borrow() *fields {
+	f := pool.Get().(*fields)
+	f.facts = facts{}
+	return f
+}
 
 func (f *fields) all() []field { return f.room[:f.n] }
 

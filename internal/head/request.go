@@ -9,35 +9,42 @@ import (
 // Request reads the head of a request at the beginning of b. If it is Plain, size is how many bytes it has, closing
 // says that the client wants no further request served, and r, which must be zero but for its context, is what
 // http.ReadRequest makes of it, but for the Body, which is nil: the caller finds r.ContentLength bytes behind the
-// head. u, which must be zero, is r.URL then. If it is not Plain, r and u may hold anything.
+// head. u, which must be zero, is r.URL then. A head that is Partial leaves r and u as they are; after one that is
+// Unusual they may hold anything.
 //
 // Unusual are, beside what leaves doubt, chunks, Expect and Upgrade, targets that are no path, and anything but one
 // well-formed Host.
 func Request(b []byte, r *http.Request, u *url.URL) (size int, closing bool, v Verdict) {
-	b = b[:min(len(b), Max)]
+	f := borrow()
+	size, v = f.request(b[:min(len(b), Max)], r, u)
+	closing = v == Plain && f.closing
+	pool.Put(f)
+	return size, closing, v
+}
+
+func (f *fields) request(b []byte, r *http.Request, u *url.URL) (size int, v Verdict) {
 	line, v := readRequestLine(b)
 	if v != Plain {
-		return 0, false, v
+		return 0, v
 	}
-	var f fields
 	if size, v = f.read(b, line.end); v != Plain {
-		return 0, false, v
+		return 0, v
 	}
 	if f.count[hostKind] != 1 || f.count[length] > 1 || f.count[coding] > 0 {
-		return 0, false, Unusual
+		return 0, Unusual
 	}
 	s := f.spell(b[:size])
 	if r.Host = f.host(s); !validHost(r.Host) {
-		return 0, false, Unusual
+		return 0, Unusual
 	}
 	r.Method, r.RequestURI = method(s[:line.method]), s[line.method+1:line.target]
 	if !line.parse(r.RequestURI, u) {
-		return 0, false, Unusual
+		return 0, Unusual
 	}
 	r.URL, r.Proto, r.ProtoMajor, r.ProtoMinor = u, version, 1, 1
 	r.ContentLength, r.Close = f.length, f.closing
 	r.Header = f.header(s, hostKind.set())
-	return size, f.closing, Plain
+	return size, Plain
 }
 
 // requestLine is where the parts of a line such as GET /path HTTP/1.1 end.

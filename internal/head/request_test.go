@@ -14,10 +14,13 @@ import (
 func sameRequest(t *testing.T, b []byte) Verdict {
 	t.Helper()
 	given := bytes.Clone(b)
-	ours := new(http.Request)
-	size, closing, v := Request(given, ours, new(url.URL))
+	ours, u := new(http.Request), new(url.URL)
+	size, closing, v := Request(given, ours, u)
 	if !bytes.Equal(given, b) {
 		t.Fatalf("%q was changed into %q", b, given)
+	}
+	if v == Partial && (!reflect.DeepEqual(ours, new(http.Request)) || *u != (url.URL{})) {
+		t.Fatalf("%q is a part, and yet %+v, %+v", b, ours, u)
 	}
 	if v != Plain {
 		if size != 0 || closing {

@@ -18,12 +18,17 @@ type answer struct {
 //
 // Unusual are, beside what leaves doubt, statuses below 200 and above 599, and bodies that end with the connection.
 func Response(b []byte, asked *http.Request) (resp *http.Response, size int, v Verdict) {
-	b = b[:min(len(b), Max)]
+	f := borrow()
+	resp, size, v = f.response(b[:min(len(b), Max)], asked)
+	pool.Put(f)
+	return resp, size, v
+}
+
+func (f *fields) response(b []byte, asked *http.Request) (resp *http.Response, size int, v Verdict) {
 	status, start, v := statusLine(b)
 	if v != Plain {
 		return nil, 0, v
 	}
-	var f fields
 	if size, v = f.read(b, start); v != Plain {
 		return nil, 0, v
 	}
