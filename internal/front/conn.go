@@ -28,6 +28,7 @@ type conn struct {
 	srv    *Server
 	net    net.Conn
 	ctx    context.Context // of all its requests
+	ends   bool            // ctx does
 	remote string
 	opened time.Time
 	state  atomic.Int32
@@ -46,7 +47,7 @@ type conn struct {
 }
 
 func newConn(s *Server, raw net.Conn, ctx context.Context) *conn {
-	c := &conn{srv: s, net: raw, ctx: ctx, opened: time.Now()}
+	c := &conn{srv: s, net: raw, ctx: ctx, ends: ctx.Done() != nil, opened: time.Now()}
 	if a := raw.RemoteAddr(); a != nil {
 		c.remote = a.String()
 	}

@@ -40,7 +40,7 @@ func (c *conn) answer(x *exchange) bool {
 	r, ctx, b, w := &x.request, &x.ctx, &x.body, &c.resp
 	c.in.drop(x.size)
 	c.used, c.posted, c.swept = true, r.Method == http.MethodPost, 0
-	if c.ctx.Done() != nil {
+	if c.ends {
 		defer context.AfterFunc(c.ctx, func() { ctx.cancel(c.ctx.Err()) })()
 	}
 	r.RemoteAddr = c.remote
