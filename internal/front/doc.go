@@ -1,7 +1,7 @@
 // Package front serves HTTP/1.1 on connections without TLS for less than net/http's server does: no goroutine
 // beside each request, no memory of an idle connection but its own few words, no deadline set anew per request.
 //
-// It understands only what nearly all requests are: a complete, well-formed head of at most 8 KiB, one Host, a
+// It understands only what nearly all requests are: a complete, well-formed head of at most 8 KiB and 64 headers, one Host, a
 // body of a known length or none. Anything else (HTTP/2 by prior knowledge, HTTP/1.0, chunks, Upgrade, Expect,
 // folded lines, garbage) goes to an http.Server with all bytes that have come, and the connection stays there.
 // So what is unusual is judged by net/http alone, and what is usual is read by package head, which makes of it what
