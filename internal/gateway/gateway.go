@@ -196,6 +196,9 @@ func (g *Gateway) Close(ctx context.Context) error {
 
 // ServeHTTP implements http.Handler. A panic on the way is one 502 and a log line.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 2 {
+		deepen()
+	}
 	x := exchanges.Get().(*exchange)
 	out := &x.writer
 	*out = answer{ResponseWriter: w, grpc: isGRPC(r)}
@@ -206,6 +209,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.serve(x, r)
 	}
 	x.recycle() // not after a panic: who knows who holds a part of it
+}
+
+// depth is how much of the stack a request needs, as a rule.
+const depth = 3 << 10
+
+// deepen makes the stack of a goroutine large enough at once. That of a stream of HTTP/2 is new, and would else grow twice
+// where it is deep already, and much has to be copied and adjusted.
+//
+//go:noinline
+func deepen() byte {
+	var room [depth]byte
+	return room[len(classes)]
 }
 
 // answer remembers whether anything has been said.
