@@ -34,7 +34,11 @@
 //  4. A request without an answer is ErrUnknown; one refused or not sent is ErrUnavailable,
 //     ErrFull or ErrConflict. Nothing is sent again on its own once it may have arrived, and
 //     nothing is queued while the connection is down.
-//  5. Subject delete markers are not used: they would switch DenyPurge off without a word and
+//  5. A follower of a log sees its entries in the order of their sequences, each once and only when it is
+//     durable. In the embedded engine, where nobody else writes, they are handed over from memory as the
+//     server numbered them; whatever does not come that way is read from the log (see tail.go). The
+//     header Sluice-Time makes the time of an entry the same either way.
+//  6. Subject delete markers are not used: they would switch DenyPurge off without a word and
 //     lengthen short leases.
 //
 // The embedded server has a known end: a disk that is really full stops its JetStream until the

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice.dev/sluice/internal/store"
@@ -31,11 +33,33 @@ func (s *Store) Append(ctx context.Context, log, id string, data []byte) (store.
 	if id != "" {
 		m.Header.Set(jetstream.MsgIDHeader, id)
 	}
-	a, err := s.publish(ctx, m)
+	seq, err := s.append(ctx, log, m)
 	if err != nil {
 		return 0, fmt.Errorf("append to log %q: %w", log, err)
 	}
-	return store.Seq(a.Sequence), nil
+	return seq, nil
+}
+
+func (s *Store) append(ctx context.Context, log string, m *nats.Msg) (store.Seq, error) {
+	t := s.tail(log)
+	if t == nil {
+		a, err := s.publish(ctx, m)
+		return store.Seq(a.Sequence), err
+	}
+	number, now := t.begin(), time.Now()
+	stamp(m, now)
+	a, err := s.publish(ctx, m)
+	switch r := (store.Record{Seq: store.Seq(a.Sequence), Time: now.UTC()}); {
+	case errors.Is(err, store.ErrUnknown):
+		t.unknown()
+	case err != nil:
+	case a.Duplicate:
+		t.stored(number, r)
+	default:
+		r.Data = m.Data
+		t.stored(number, r)
+	}
+	return store.Seq(a.Sequence), err
 }
 
 // Bounds implements store.Store.
@@ -85,20 +109,33 @@ type reader struct {
 	after store.Seq // the last sequence that was yielded
 	end   store.Seq // where a read that does not follow stops
 	yield func(store.Record, error) bool
+	over  bool // the caller has enough
 }
 
 func (r *reader) run(ctx context.Context, follow bool) error {
 	if err := r.locate(ctx); err != nil {
 		return err
 	}
-	idle := r.idle
 	if follow {
-		idle = nil
 		if _, err := r.s.stream(ctx, r.s.logConfig(r.log)); err != nil {
 			return err
 		}
-	} else if r.after == r.end {
+		if t := r.s.tail(r.log); t != nil {
+			return r.follow(ctx, t)
+		}
+		return r.consume(ctx, true)
+	}
+	if r.after == r.end {
 		return nil
+	}
+	return r.consume(ctx, false)
+}
+
+// consume yields what the log holds up to r.end or, to follow, without an end.
+func (r *reader) consume(ctx context.Context, follow bool) error {
+	idle := r.idle
+	if follow {
+		idle = nil
 	}
 	return r.s.consume(ctx, r.s.names.logStream(r.log), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
@@ -108,7 +145,8 @@ func (r *reader) run(ctx context.Context, follow bool) error {
 			return false, r.gap(seq)
 		}
 		r.after++
-		return r.yield(store.Record{Seq: r.after, Data: m.Data, Time: m.Time}, nil) && (follow || r.after < r.end), nil
+		r.over = !r.yield(store.Record{Seq: r.after, Data: m.Data, Time: stamped(m.Header, m.Time)}, nil)
+		return !r.over && (follow || r.after < r.end), nil
 	})
 }
 

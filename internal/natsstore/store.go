@@ -28,6 +28,7 @@ type Store struct {
 	replicas   int
 
 	streams sync.Map // name -> jetstream.Stream, those that are known to exist
+	tails   sync.Map // log -> *tail
 
 	life   context.Context // ends with Close
 	end    context.CancelFunc
