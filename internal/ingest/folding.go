@@ -37,6 +37,7 @@ type folded struct {
 	gap   gap
 	count uint64    // exposures since the process began
 	last  time.Time // when the latest exposure was folded
+	size  int       // of its latest snapshot
 }
 
 // gap is a hole in the telemetry that makes a stratum incomplete. It is over when the next one opens.

@@ -47,7 +47,7 @@ func (s *saver) save(ctx context.Context) error {
 	if err != nil || snap == nil {
 		return err
 	}
-	data := snap.append(nil)
+	data := snap.append(make([]byte, 0, snap.size()))
 	revision, err := s.p.f.source.PutSnapshot(ctx, s.p.number, data, s.revision)
 	if err == nil {
 		s.revision, s.seq, s.doubtful = revision, snap.seq, nil
@@ -88,10 +88,11 @@ func (p *folding) freeze(since uint64) (*snapshot, error) {
 	}
 	s := &snapshot{seq: p.seq}
 	for id, x := range p.tallies {
-		data, err := x.tally.AppendBinary(nil)
+		data, err := x.tally.AppendBinary(make([]byte, 0, x.size+x.size/8))
 		if err != nil {
 			return nil, err
 		}
+		x.size = len(data)
 		s.tallies = append(s.tallies, snapshotTally{id: id, gap: x.gap, data: data})
 	}
 	slices.SortFunc(s.tallies, func(a, b snapshotTally) int {

@@ -42,6 +42,15 @@ func (s *snapshot) append(b []byte) []byte {
 	return b
 }
 
+// size is how long the stored form is, at most.
+func (s *snapshot) size() int {
+	n := 1 + 2*binary.MaxVarintLen64
+	for i := range s.tallies {
+		n += 5*binary.MaxVarintLen32 + len(s.tallies[i].gap.words) + len(s.tallies[i].data)
+	}
+	return n
+}
+
 func appendBytes(b, x []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(x))), x...)
 }

@@ -1,7 +1,9 @@
 package tally
 
 import (
+	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -132,18 +134,30 @@ func (s *units) inWindow(u *unit, ms, window int64) bool {
 	return ms-(s.base+int64(u.first)*tick) <= window
 }
 
-// order returns the places of the units by ascending hash: the order in which they are stored.
+// order returns the places of the units by ascending hash: the order in which they are stored. Hashes are spread evenly, so most of
+// the work is to deal them out by their leading bits; whatever they are, the order is right.
 func (s *units) order() []uint32 {
-	order := make([]uint32, len(s.all))
-	for i := range order {
-		order[i] = uint32(i)
+	shift := 64 - bits.Len(uint(len(s.all)))
+	ends := make([]uint32, 1<<(64-shift)+1) // of the hashes with fewer leading bits, then of those with the same
+	for i := range s.all {
+		ends[s.all[i].hash>>shift+1]++
 	}
-	slices.SortFunc(order, func(a, b uint32) int {
-		if s.all[a].hash < s.all[b].hash {
-			return -1
+	for i := 1; i < len(ends); i++ {
+		ends[i] += ends[i-1]
+	}
+	order := make([]uint32, len(s.all))
+	for i := range s.all {
+		b := s.all[i].hash >> shift
+		order[ends[b]] = uint32(i)
+		ends[b]++
+	}
+	begin := uint32(0)
+	for _, end := range ends[:len(ends)-1] {
+		if end-begin > 1 {
+			slices.SortFunc(order[begin:end], func(a, b uint32) int { return cmp.Compare(s.all[a].hash, s.all[b].hash) })
 		}
-		return 1
-	})
+		begin = end
+	}
 	return order
 }
 
