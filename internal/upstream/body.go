@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -29,9 +28,7 @@ type body struct {
 	trailed *http.Response // whose trailers are this answer's; nil: none
 	resp    *http.Response
 
-	limited bool      // the wait for the next piece has its limit
-	due     time.Time // when the next piece must be there; zero: no limit
-	armed   time.Time // the deadline of reads that is set, which may be earlier than due; zero: none
+	limited bool // the wait for the next piece has its limit
 	flow    flow
 }
 
@@ -43,10 +40,13 @@ func (c *conn) begin(r *Request, resp *http.Response) {
 		return
 	}
 	if !r.HeadBy.IsZero() {
-		_ = c.net.SetDeadline(r.Until) // a stream may still be written
+		c.within(r.Until)
+		if c.stream != nil { // it may still be written
+			_ = c.net.SetWriteDeadline(r.Until)
+		}
 	}
 	// One for each answer: its owner may close it again when the connection already serves another.
-	b := &body{c: c, from: resp.Body, resp: resp, until: r.Until, armed: r.Until, between: r.Between, reusable: !resp.Close}
+	b := &body{c: c, from: resp.Body, resp: resp, until: r.Until, between: r.Between, reusable: !resp.Close}
 	switch {
 	case b.from != nil:
 	case r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified:
@@ -182,37 +182,17 @@ func (b *body) more() error {
 		b.limited = true
 		b.limit()
 	}
-	for {
-		err := b.c.more()
-		switch {
-		case errors.Is(err, io.EOF):
-			return io.ErrUnexpectedEOF
-		case err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !b.due.IsZero() && time.Now().Before(b.due):
-			b.arm() // the deadline was that of a piece before
-		default:
-			return err
-		}
+	err := b.c.more()
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
 	}
+	return err
 }
 
-// limit says when the next piece must be there. A deadline of the socket costs more than the time: one that ends too early is
-// left, and set anew when it has ended.
+// limit says when the next piece must be there.
 func (b *body) limit() {
-	if b.between <= 0 || !b.begun {
-		return
-	}
-	b.due = earliest(time.Now().Add(b.between), b.until, b.readBy)
-	if b.armed.IsZero() || b.due.Before(b.armed) || b.from != nil {
-		b.arm()
-	}
-}
-
-func (b *body) arm() {
-	b.armed = b.due
-	b.flow.mu.Lock()
-	defer b.flow.mu.Unlock()
-	if !b.flow.on || !b.flow.hung {
-		_ = b.c.net.SetReadDeadline(b.due)
+	if b.between > 0 && b.begun {
+		b.c.within(earliest(time.Now().Add(b.between), b.until, b.readBy))
 	}
 }
 
@@ -238,8 +218,7 @@ func (b *body) takeTrailers() {
 func (b *body) ReadBy(t time.Time) {
 	b.readBy = t
 	if !b.over {
-		b.due = earliest(t, b.until)
-		b.arm()
+		b.c.within(earliest(t, b.until))
 	}
 }
 

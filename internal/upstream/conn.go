@@ -42,7 +42,8 @@ type conn struct {
 	asked  http.Request // what ReadResponse wants to know of the request
 	abort  func()       // closes the socket; made once
 	stop   func() bool  // ends the watch over the context
-	stream *stream      // being written, or written, for the present request; nil: none
+	alarm  alarm
+	stream *stream // being written, or written, for the present request; nil: none
 }
 
 func newConn(h *Host, c, raw net.Conn) *conn {
@@ -97,7 +98,12 @@ func (c *conn) read(b []byte) (int, error) {
 	if c.host.tls != nil || c.sock == nil {
 		return c.net.Read(b)
 	}
-	return c.sock.Read(b)
+	for {
+		n, err := c.sock.Read(b)
+		if !c.early(err) {
+			return n, err
+		}
+	}
 }
 
 // more waits for what the server says, after it has written the request that waits to be. What was handed out of the inbox is
@@ -109,7 +115,7 @@ func (c *conn) more() error {
 	case c.host.tls != nil || c.sock == nil:
 		n, err = c.net.Read(c.in.room())
 	case c.pending == nil:
-		n, err = c.sock.ReadLate(c.room, c.asleep)
+		n, err = c.late()
 	default:
 		n, err = c.ask()
 	}
@@ -121,19 +127,37 @@ func (c *conn) more() error {
 	return err
 }
 
+// late reads without memory until something comes.
+func (c *conn) late() (int, error) {
+	for {
+		n, err := c.sock.ReadLate(c.room, c.asleep)
+		if !c.early(err) {
+			return n, err
+		}
+	}
+}
+
 // ask writes the request and waits for its answer.
 func (c *conn) ask() (int, error) {
-	request := *c.pending
 	defer c.forget()
-	sent, n, err := c.sock.Ask(request, c.room, c.asleep, c.kept)
-	if err != nil || sent == len(request) {
-		return n, err
+	for {
+		request := *c.pending
+		sent, n, err := c.sock.Ask(request, c.room, c.asleep, c.kept)
+		switch early := c.early(err); {
+		case early && sent == 0:
+			continue // it was not even written
+		case early:
+			return c.late()
+		case err != nil || sent == len(request):
+			return n, err
+		}
+		_ = c.net.SetWriteDeadline(c.alarm.due)
+		if _, err = c.net.Write(request[sent:]); err != nil {
+			return 0, err
+		}
+		c.forget()
+		return c.late()
 	}
-	if _, err = c.net.Write(request[sent:]); err != nil {
-		return 0, err
-	}
-	c.forget()
-	return c.sock.ReadLate(c.room, c.asleep)
 }
 
 // forget gives the request's memory back.
@@ -149,10 +173,7 @@ func (c *conn) do(ctx context.Context, r *Request) (*http.Response, error) {
 	c.said = false
 	c.stop = nil
 	c.watch(ctx)
-	if err := c.net.SetDeadline(earliest(r.HeadBy, r.Until)); err != nil {
-		r.giveUp()
-		return nil, err
-	}
+	c.within(earliest(r.HeadBy, r.Until))
 	if err := c.write(r); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"sync"
-	"time"
 
 	"sluice.dev/sluice/internal/socket"
 )
@@ -27,10 +26,6 @@ type flow struct {
 	refused error // f's, which ended it
 	err     error // of the body, or of its connection; nil: neither
 	reading bool  // piece must not wait
-
-	mu   sync.Mutex
-	on   bool
-	hung bool // the server has ended the connection: only a read shows what it said before
 }
 
 // errNotYet says that more must come first.
@@ -46,21 +41,22 @@ func (b *body) flows(f func(piece []byte) error) {
 	if watch == nil {
 		return
 	}
-	b.flow.f, b.flow.on, b.flow.reading = f, true, true
-	if id, err := watch.Watch(b.c.sock, b); err == nil { // else no memory of the system is left, say: it is read without
+	b.flow.f, b.flow.reading = f, true
+	b.c.flows(true)
+	if id, err := watch.Watch(b.c.sock, b.c); err == nil { // else no memory of the system is left, say: it is read without
 		if b.take() {
 			b.limit()
 			b.stream()
 		}
 		watch.Forget(b.c.sock, id)
 	}
-	b.flow.stop()
-	if b.flow.hung && b.flow.err == nil && b.flow.refused == nil {
-		b.arm() // what the server has said before is read to its end
+	b.flow.reading = false
+	if b.c.flows(false) {
+		b.c.arm() // what the server has said before is read to its end
 	}
 }
 
-// stream waits for pieces until one ends the flow. A deadline that came too early is set anew.
+// stream waits for pieces until one ends the flow.
 func (b *body) stream() {
 	for {
 		err := b.c.sock.Stream(b.c.room, b.c.asleep, b.came)
@@ -68,9 +64,8 @@ func (b *body) stream() {
 		case err == nil: // what ended it is noted
 		case errors.Is(err, io.EOF):
 			b.flow.err = io.ErrUnexpectedEOF
-		case errors.Is(err, os.ErrDeadlineExceeded) && b.flow.hangs():
-		case errors.Is(err, os.ErrDeadlineExceeded) && !b.due.IsZero() && time.Now().Before(b.due):
-			b.arm()
+		case errors.Is(err, os.ErrDeadlineExceeded) && b.c.hangs():
+		case b.c.early(err):
 			continue
 		default:
 			b.flow.err = err
@@ -109,28 +104,4 @@ func (b *body) take() (more bool) {
 			return false
 		}
 	}
-}
-
-// HungUp implements socket.Watcher: it ends the wait. It may come when the connection already serves others.
-func (b *body) HungUp(uint64) {
-	b.flow.mu.Lock()
-	defer b.flow.mu.Unlock()
-	if b.flow.on {
-		b.flow.hung = true
-		_ = b.c.net.SetReadDeadline(past)
-	}
-}
-
-var past = time.Unix(1, 0)
-
-func (f *flow) hangs() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.hung
-}
-
-func (f *flow) stop() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.on, f.reading = false, false
 }

@@ -104,7 +104,7 @@ func TestFlowEnds(t *testing.T) {
 	if len(b.c.host.idle) != 1 {
 		t.Error("the connection is not kept")
 	}
-	b.HungUp(0) // late: the connection is another's by now
+	b.c.HungUp(0) // late: the connection is another's by now
 	resp, err := b.c.host.Do(t.Context(), get("/"))
 	if err != nil {
 		t.Fatal(err)

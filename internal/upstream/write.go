@@ -42,6 +42,9 @@ func (c *conn) writeWith(held *[]byte, r *Request) (waits bool, err error) {
 		r.giveUp()
 		return false, err
 	}
+	if !c.asks(r) {
+		_ = c.net.SetWriteDeadline(c.alarm.due) // of a closed connection: the write says so
+	}
 	if r.Stream != nil {
 		return false, c.startStream(*held, r)
 	}
