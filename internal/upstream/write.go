@@ -3,9 +3,11 @@ package upstream
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -174,7 +176,8 @@ func (c *conn) startStream(head []byte, r *Request) error {
 		defer close(s.done)
 		s.err = c.send(from, length)
 		_ = from.Close()
-		if s.err != nil {
+		late := errors.Is(s.err, errUnwritten) && errors.Is(s.err, os.ErrDeadlineExceeded) // as the answer is, which says so
+		if s.err != nil && !late {
 			c.abort() // a broken body must not look complete, nor wait for its rest
 		}
 	}()
@@ -185,6 +188,8 @@ var copyBuffers = sync.Pool{New: func() any {
 	b := make([]byte, 32<<10)
 	return &b
 }}
+
+var errUnwritten = errors.New("upstream: the server takes no more of the body")
 
 // send copies a body of the given length, -1 for chunks. Between the client's socket and the server's
 // each byte is held once.
@@ -204,7 +209,7 @@ func (c *conn) send(from io.Reader, length int64) error {
 				piece = chunk(*buf, room, n)
 			}
 			if _, werr := c.net.Write(piece); werr != nil {
-				return werr
+				return fmt.Errorf("%w: %w", errUnwritten, werr)
 			}
 		}
 		switch ended := errors.Is(err, io.EOF); {
