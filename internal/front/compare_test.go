@@ -112,30 +112,31 @@ func (p *pair) ask(t testing.TB, address string, sent []byte, piece int, s scrip
 	w := &witness{script: s}
 	p.cases.Store(c.LocalAddr().String(), w)
 	defer p.cases.Delete(c.LocalAddr().String())
-	done := make(chan struct{})
+	refused := make(chan bool, 1) // a reset is told once, to who writes or to who reads
 	go func() {
-		defer close(done)
+		var err error
+		defer func() { refused <- err != nil }()
 		if piece <= 0 {
 			piece = len(sent)
 		}
 		for rest := sent; len(rest) > 0; {
 			n := min(piece, len(rest))
-			if _, err := c.Write(rest[:n]); err != nil {
-				break // the server has seen enough
+			if _, err = c.Write(rest[:n]); err != nil {
+				return // the server has seen enough
 			}
 			rest = rest[n:]
 		}
-		_ = c.(*net.TCPConn).CloseWrite()
+		err = c.(*net.TCPConn).CloseWrite()
 	}()
 	all, err := io.ReadAll(c)
-	<-done
+	reset = <-refused || err != nil
 	if errors.Is(err, errTimeout) {
 		t.Fatalf("%q is not answered to its end: %q", sent, all)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	torn := slices.ContainsFunc(w.seen, func(s string) bool { return strings.Contains(s, "unexpected EOF") })
-	return w.seen, answers(all, w.head, s.unread || torn), err != nil
+	return w.seen, answers(all, w.head, s.unread || torn), reset
 }
 
 var errTimeout = error(interface {
