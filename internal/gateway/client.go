@@ -15,6 +15,7 @@ type client struct {
 	w     *answer
 	wait  time.Duration
 	until time.Time // the deadline that is set
+	left  int64     // bytes of the answer's length; below 0: unknown
 	// stream says that the answer is a stream of HTTP/2. Its deadline is its own and ends with it, and what is buffered leaves
 	// with the stream's end in one frame: a flush before would cost two more frames and the way through the server's loop.
 	stream bool
@@ -31,14 +32,20 @@ func (c *client) arm() {
 
 func (c *client) write(b []byte, flush bool) error {
 	c.arm()
+	c.left -= int64(len(b))
 	if _, err := c.w.Write(b); err != nil || !flush {
 		return err
 	}
-	return c.flush()
+	return c.push()
 }
 
 func (c *client) flush() error {
 	c.arm()
+	return c.push()
+}
+
+// push sends what is buffered, under a deadline that was looked at a moment ago.
+func (c *client) push() error {
 	if err := c.w.FlushError(); !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
@@ -51,7 +58,10 @@ func (c *client) done() error {
 	if c.until.IsZero() || c.stream {
 		return nil
 	}
-	err := c.flush()
+	if c.left != 0 { // the last write may be long ago
+		c.arm()
+	}
+	err := c.push()
 	_ = c.w.SetWriteDeadline(time.Time{})
 	return err
 }

@@ -4,8 +4,11 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
+
+	"sluice.dev/sluice/internal/upstream"
 )
 
 // Headers of the gateway's own. All of them begin with ownPrefix, none is forwarded to a model
@@ -71,11 +74,11 @@ func dropOwn(h http.Header) {
 // hops returns how often the request has passed a gateway. What can't be read counts as many: only
 // a gateway sets the header.
 func hops(h http.Header) int {
-	v := h.Get(HeaderHop)
-	if v == "" {
+	v := h[HeaderHop]
+	if len(v) == 0 || v[0] == "" {
 		return 0
 	}
-	n, err := strconv.Atoi(v)
+	n, err := strconv.Atoi(v[0])
 	if err != nil || n < 0 {
 		return maxHops
 	}
@@ -100,24 +103,72 @@ type headerPolicy struct {
 	ownBearer      bool // the client's Authorization was the gateway's API key
 }
 
-// outgoing fills h with the headers for the upstream of version v: all that the client sent, less what
+// fields are the headers of a request to a version, each name once. A map would have to be filled from that of the client
+// and cleared for the next request, only to be gone through once.
+type fields []upstream.Field
+
+// get returns a header's values, nil if there is none.
+func (f fields) get(name string) []string {
+	for i := range f {
+		if f[i].Name == name {
+			return f[i].Values
+		}
+	}
+	return nil
+}
+
+// set puts a header in the place of that of the same name.
+func (f *fields) set(name string, values []string) {
+	for i := range *f {
+		if (*f)[i].Name == name {
+			(*f)[i].Values = values
+			return
+		}
+	}
+	f.add(name, values)
+}
+
+// add puts a header behind the others, none of which has its name.
+func (f *fields) add(name string, values []string) {
+	*f = append(*f, upstream.Field{Name: name, Values: values})
+}
+
+// clone returns a copy that shares nothing with f.
+func (f fields) clone() fields {
+	c := slices.Clone(f)
+	for i := range c {
+		c[i].Values = slices.Clone(c[i].Values)
+	}
+	return c
+}
+
+// header returns a copy that net/http takes.
+func (f fields) header() http.Header {
+	h := make(http.Header, len(f)+2)
+	for i := range f {
+		h[f[i].Name] = slices.Clone(f[i].Values)
+	}
+	return h
+}
+
+// outgoing appends the headers for the upstream of version v to h, which is empty: all that the client sent, less what
 // concerns its connection, the gateway's own and, unless asked for, cookies; more, the version's
 // own headers, which replace the client's of the same name. identity asks the upstream not to
 // compress, because the answer must be read. own is memory for the gateway's own values.
-func (p headerPolicy) outgoing(h http.Header, own *values, r *http.Request, v *version, hop int, identity bool) {
+func (p headerPolicy) outgoing(h *fields, own *values, r *http.Request, v *version, hop int, identity bool) {
 	named := r.Header["Connection"]
 	for name, values := range r.Header { // values are shared: nobody writes into them
 		if !p.drops(name) && (len(named) == 0 || !namedBy(named, name)) {
-			h[name] = values
+			h.add(name, values)
 		}
 	}
 	if identity {
-		h["Accept-Encoding"] = identityValue
+		h.set("Accept-Encoding", identityValue)
 	}
 	p.forwarded(h, own, r)
-	h[HeaderHop] = hopValues[min(hop, maxHops)]
+	h.add(HeaderHop, hopValues[min(hop, maxHops)])
 	for name, values := range v.headers {
-		h[name] = values
+		h.set(name, values)
 	}
 }
 
@@ -137,6 +188,8 @@ func (p headerPolicy) drops(name string) bool {
 		return !p.keepCookies
 	case "Authorization":
 		return p.ownBearer
+	case "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
+		return !p.trustForwarded // forwarded says it anew
 	}
 	return strings.HasPrefix(name, ownPrefix)
 }
@@ -179,7 +232,7 @@ var (
 
 // forwarded tells the upstream who asked. What a client claims is dropped unless its network is
 // trusted.
-func (p headerPolicy) forwarded(h http.Header, own *values, r *http.Request) {
+func (p headerPolicy) forwarded(h *fields, own *values, r *http.Request) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = "unknown"
@@ -189,21 +242,20 @@ func (p headerPolicy) forwarded(h http.Header, own *values, r *http.Request) {
 		proto = httpsValue
 	}
 	if !p.trustForwarded {
-		delete(h, "Forwarded")
-		h["X-Forwarded-For"] = own.one(client)
-		h["X-Forwarded-Host"] = own.one(r.Host)
-		h["X-Forwarded-Proto"] = proto
+		h.add("X-Forwarded-For", own.one(client))
+		h.add("X-Forwarded-Host", own.one(r.Host))
+		h.add("X-Forwarded-Proto", proto)
 		return
 	}
-	if prior := h["X-Forwarded-For"]; len(prior) > 0 {
+	if prior := h.get("X-Forwarded-For"); len(prior) > 0 {
 		client = strings.Join(prior, ", ") + ", " + client
 	}
-	h["X-Forwarded-For"] = own.one(client)
-	if len(h["X-Forwarded-Host"]) == 0 {
-		h["X-Forwarded-Host"] = own.one(r.Host)
+	h.set("X-Forwarded-For", own.one(client))
+	if len(h.get("X-Forwarded-Host")) == 0 {
+		h.set("X-Forwarded-Host", own.one(r.Host))
 	}
-	if len(h["X-Forwarded-Proto"]) == 0 {
-		h["X-Forwarded-Proto"] = proto
+	if len(h.get("X-Forwarded-Proto")) == 0 {
+		h.set("X-Forwarded-Proto", proto)
 	}
 }
 

@@ -134,9 +134,9 @@ const maxHealthAnswer = 64 << 10
 
 func (c *check) ask(ctx context.Context, g *Gateway) bool {
 	r := &http.Request{Method: http.MethodGet, URL: c.url, Header: http.Header{}}
-	h := http.Header{HeaderShadow: {"health"}}
+	h := fields{{Name: HeaderShadow, Values: []string{"health"}}}
 	for name, values := range c.v.headers {
-		h[name] = values
+		h.set(name, values)
 	}
 	s := sending{ctx: ctx, r: r, v: &c.v, out: outgoing{version: &c.v, url: c.url, header: h}}
 	resp, err := s.send(g)

@@ -34,7 +34,7 @@ func (x *exchange) hedged(s *sending) (*http.Response, error) {
 	fire := func() *shot {
 		t := &shot{s: &sending{}}
 		*t.s = *s
-		t.s.out.url, t.s.out.header = &t.s.url, s.out.header.Clone() // what loses may outlive the exchange
+		t.s.out.url, t.s.out.header = &t.s.url, s.out.header.clone() // what loses may outlive the exchange
 		t.s.inform = nil                                             // two voices at once
 		t.s.ctx, t.end = context.WithCancel(s.ctx)
 		if t.s.body != nil {

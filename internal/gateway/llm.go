@@ -148,7 +148,7 @@ func (r *reading) sending(out *outgoing) {
 	m := r.x.m
 	r.call = dialect.Read(m.Dialect, r.x.r.URL.Path, r.x.r.Header.Get("Content-Type"), out.body)
 	if m.Dialect.Language() && r.call.Op.Generates() {
-		out.header["Accept-Encoding"] = identityValue // it is read along
+		out.header.set("Accept-Encoding", identityValue) // it is read along
 	}
 	r.asked = m.signals.tokens && r.call.Asks() && !r.v.tongue.mute.Load()
 	edits, ok := r.call.Edits(out.body, r.v.tongue.model, r.asked)

@@ -40,7 +40,7 @@ const (
 type outgoing struct {
 	version *version
 	url     *url.URL // its own: may be changed
-	header  http.Header
+	header  fields
 	body    []byte // in memory; nil: none, or streamed. Shared: must not be written to
 	edits   []edit // ascending, not overlapping
 }

@@ -185,14 +185,13 @@ func (x *exchange) send(o *outcome, v *version) (*http.Response, error) {
 
 // prepare fills what is sent to v for the client's request.
 func (x *exchange) prepare(s *sending, v *version) {
-	*s = sending{
-		ctx: x.r.Context(), r: x.r, v: v, body: x.body, sent: x.sent, inform: x.inform, upgrade: x.upgrade, grpc: x.w.grpc,
-	}
+	*s = sending{} // in place; with its fields it would be made on the stack and copied
+	s.ctx, s.r, s.v, s.body, s.sent, s.inform, s.upgrade, s.grpc = x.r.Context(), x.r, v, x.body, x.sent, x.inform, x.upgrade, x.w.grpc
 	upstreamURL(&s.url, v.url, x.r.URL)
-	clear(x.head)
-	x.g.policy(x.own).outgoing(x.head, &x.values, x.r, v, x.hop, x.m.signals.answerJSON)
+	x.head = x.head[:0]
+	x.g.policy(x.own).outgoing(&x.head, &x.values, x.r, v, x.hop, x.m.signals.answerJSON)
 	if x.span != nil {
-		x.span.Inject(x.head)
+		x.trace()
 	}
 	s.out = outgoing{version: v, url: &s.url, body: x.body.bytes(), header: x.head}
 }
@@ -387,7 +386,7 @@ func (x *exchange) pump(try *outcome, stream bool) (upErr, downErr error) {
 	p := &x.pumping
 	*p = pumping{
 		x: x, try: try, stream: stream,
-		to: client{w: x.w, wait: x.g.opts.Limits.WriteTime, stream: x.r.ProtoMajor == 2},
+		to: client{w: x.w, wait: x.g.opts.Limits.WriteTime, left: try.resp.ContentLength, stream: x.r.ProtoMajor == 2},
 	}
 	upErr = p.run()
 	downErr = p.gone

@@ -71,10 +71,9 @@ type readBy interface{ ReadBy(t time.Time) }
 // byH1 asks over a connection of the gateway's own client.
 func (s *sending) byH1(begun time.Time) (*http.Response, error) {
 	v, a := s.v, &s.ask
-	*a = upstream.Request{
-		Method: s.r.Method, Target: target(s.out.url), Host: v.host, Header: s.out.header,
-		Until: begun.Add(v.timeout), Between: v.timeouts.Between.Std(), Informed: s.inform, Upgrade: s.upgrade,
-	}
+	*a = upstream.Request{}
+	a.Method, a.Target, a.Host, a.Fields = s.r.Method, target(s.out.url), v.host, s.out.header
+	a.Until, a.Between, a.Informed, a.Upgrade = begun.Add(v.timeout), v.timeouts.Between.Std(), s.inform, s.upgrade
 	if d := v.timeouts.Headers.Std(); d > 0 {
 		a.HeadBy = begun.Add(d)
 	}
@@ -143,7 +142,7 @@ func (s *sending) byTransport(g *Gateway, begun time.Time) (*http.Response, erro
 // request is the request as net/http takes it.
 func (s *sending) request(ctx context.Context) *http.Request {
 	// A transport may look at the headers after its answer came, when the exchange serves another: it gets its own.
-	h := s.out.header.Clone()
+	h := s.out.header.header()
 	if s.grpc && len(s.r.Header["Te"]) > 0 {
 		h["Te"] = []string{"trailers"} // what servers of gRPC ask for
 	}

@@ -56,7 +56,7 @@ type exchange struct {
 	attempt  outcome  // the present try's end
 
 	writer answer                          // what w points to
-	head   http.Header                     // of the request to the version, used again
+	head   fields                          // of the request to the version, used again
 	values values                          // of headers that the gateway sets
 	inform func(status int, h http.Header) // = informed, made once
 	piece  func(b []byte) error            // = pumping.relay, made once
@@ -68,7 +68,7 @@ type exchange struct {
 
 // exchanges are used again: one is larger than all else that a request needs.
 var exchanges = sync.Pool{New: func() any {
-	x := &exchange{head: make(http.Header, 24)}
+	x := &exchange{head: make(fields, 0, 24)}
 	x.inform, x.piece = x.informed, x.pumping.relay
 	return x
 }}
@@ -76,7 +76,7 @@ var exchanges = sync.Pool{New: func() any {
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
 func (x *exchange) recycle() {
 	clear(x.head)
-	*x = exchange{head: x.head, inform: x.inform, piece: x.piece}
+	*x = exchange{head: x.head[:0], inform: x.inform, piece: x.piece}
 	exchanges.Put(x)
 }
 

@@ -90,14 +90,14 @@ func (x *exchange) mirror() bool {
 	x.m.metrics.mirrored.Inc()
 	c := &exchange{ // a second exchange without a client, which shares only what is never written
 		g: x.g, w: &answer{grpc: x.w.grpc}, r: x.r.WithContext(x.g.copies.alive), p: x.p, m: x.m, hop: x.hop, own: x.own,
-		body: x.body, start: x.start, served: candidate, e: x.e, head: make(http.Header, len(x.r.Header)+6),
+		body: x.body, start: x.start, served: candidate, e: x.e, head: make(fields, 0, len(x.r.Header)+6),
 	}
 	c.copyOf = x.e.Arm
 	c.follow()
 	c.drawn = c.draw()
 	s := &c.sending
 	c.prepare(s, v)
-	s.out.header[HeaderShadow] = []string{"true"}
+	s.out.header.set(HeaderShadow, []string{"true"})
 	c.e.Arm, c.e.Kind = candidate, release.ExposureCopy
 	if x.body != nil {
 		x.body.retain()

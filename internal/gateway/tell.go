@@ -84,6 +84,15 @@ func (x *exchange) follow() {
 	}
 }
 
+// trace adds who follows to the headers of the request to a version.
+func (x *exchange) trace() {
+	h := make(http.Header)
+	x.span.Inject(h)
+	for name, values := range h {
+		x.head.set(name, values)
+	}
+}
+
 // draw says whether the exchange is in the sample of bodies. The id of the exposure is as good as any die, and none of its
 // bits chooses an arm.
 func (x *exchange) draw() bool {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -496,5 +497,41 @@ func TestWire3_4_RetryKeepsTheArm(t *testing.T) {
 	slices.Sort(ids)
 	if len(slices.Compact(ids)) != 8 {
 		t.Error("exposure ids repeat")
+	}
+}
+
+// Each header goes to the version once, whoever else has said something of the same name.
+func TestHeadersGoOnce(t *testing.T) {
+	r := &http.Request{RemoteAddr: "198.51.100.7:1", Host: "gateway", Header: http.Header{
+		"Forwarded": {"for=evil"}, "X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Host": {"evil"}, "X-Forwarded-Proto": {"https"},
+		"Accept-Encoding": {"br"}, "X-Sluice-Hop": {"1"}, "X-A": {"a"}, "X-B": {"b"},
+	}}
+	v := &version{headers: http.Header{"X-A": {"version"}, "X-C": {"version"}, "X-Forwarded-Host": {"version"}}}
+	for _, trust := range []bool{false, true} {
+		want := http.Header{
+			"X-Forwarded-For": {"198.51.100.7"}, "X-Forwarded-Host": {"version"}, "X-Forwarded-Proto": {"http"},
+			"Accept-Encoding": {"identity"}, "X-Sluice-Hop": {"2"}, "X-A": {"version"}, "X-B": {"b"}, "X-C": {"version"},
+		}
+		if trust {
+			want["Forwarded"], want["X-Forwarded-Proto"] = []string{"for=evil"}, []string{"https"}
+			want["X-Forwarded-For"] = []string{"203.0.113.9, 198.51.100.7"}
+		}
+		var f fields
+		var own values
+		headerPolicy{trustForwarded: trust}.outgoing(&f, &own, r, v, 1, true)
+		if got := f.header(); len(f) != len(want) || !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("trusted %v: %d headers, %v, not %v", trust, len(f), got, want)
+		}
+	}
+}
+
+// What outlives an exchange shares no memory with it.
+func TestCopiesOfHeaders(t *testing.T) {
+	var own values
+	f := fields{{Name: "X-A", Values: own.one("a")}}
+	c, h := f.clone(), f.header()
+	own.of[0], f[0].Name = "changed", "X-B"
+	if c[0].Name != "X-A" || c[0].Values[0] != "a" || h["X-A"][0] != "a" {
+		t.Errorf("the copies became %v and %v", c, h)
 	}
 }

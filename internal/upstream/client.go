@@ -78,6 +78,7 @@ type Request struct {
 	Target string      // as it goes on the wire: path and query
 	Host   string      // of the Host header
 	Header http.Header // without Host, Content-Length, Transfer-Encoding, Connection; a nil value is left out
+	Fields []Field     // further headers, of other names
 	Body   [][]byte    // in memory, in pieces; may be sent twice
 	// Stream is a body that can be read once. Do closes it when it reads no more of it, which may be
 	// after Do has returned. Length is its length, -1 if unknown.
@@ -95,6 +96,12 @@ type Request struct {
 	Informed func(status int, h http.Header)
 	// Waited is how long the request waited for a connection. Set by Do.
 	Waited time.Duration
+}
+
+// Field is a header.
+type Field struct {
+	Name   string // in its canonical form
+	Values []string
 }
 
 // Host returns the host of an address with scheme http or https.

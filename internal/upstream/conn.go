@@ -268,9 +268,20 @@ func repeatable(r *Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	_, one := r.Header["Idempotency-Key"]
-	_, other := r.Header["X-Idempotency-Key"]
-	return one || other
+	return r.has("Idempotency-Key") || r.has("X-Idempotency-Key")
+}
+
+// has says whether a header is sent.
+func (r *Request) has(name string) bool {
+	if _, ok := r.Header[name]; ok {
+		return true
+	}
+	for i := range r.Fields {
+		if r.Fields[i].Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // finish ends an exchange: the connection is kept if all of it is in order.

@@ -106,7 +106,7 @@ func TestConnectionsAreKept(t *testing.T) {
 			h := hostOf(t, c, s.URL)
 			for i := range 20 {
 				big := strings.Repeat("x", i*3000)
-				r := &Request{Method: "POST", Target: "/p?q=1", Host: "model", Header: http.Header{"X-A": {"a"}}, Body: [][]byte{[]byte("pre"), []byte(big), []byte("post")}}
+				r := &Request{Method: "POST", Target: "/p?q=1", Host: "model", Header: http.Header{"X-B": {"b"}}, Fields: []Field{{"X-A", []string{"a"}}, {"X-None", nil}}, Body: [][]byte{[]byte("pre"), []byte(big), []byte("post")}}
 				if i%2 == 1 {
 					r.Body, r.Stream, r.Length = nil, io.NopCloser(strings.NewReader("pre"+big+"post")), map[bool]int64{true: -1, false: int64(len(big) + 7)}[i%4 == 1]
 				}
@@ -233,6 +233,11 @@ func TestStaleConnections(t *testing.T) {
 		{"GET", func() *Request { return get("/") }, "", fresh, true},
 		{"POST", func() *Request { return post(http.Header{}) }, "", fresh, false},
 		{"POST with a key", func() *Request { return post(http.Header{"Idempotency-Key": {"k"}}) }, "", fresh, true},
+		{"POST with a key among its fields", func() *Request {
+			r := post(nil)
+			r.Fields = []Field{{"X-A", nil}, {"Idempotency-Key", []string{"k"}}}
+			return r
+		}, "", fresh, true},
 		{"POST after a long pause", func() *Request { return post(http.Header{}) }, "", 2 * idleLong, true},
 		{"a byte came", func() *Request { return get("/") }, "H", fresh, false},
 		{"streamed", stream, "", fresh, false},
@@ -541,6 +546,8 @@ func TestHeadsThatWouldBeTwo(t *testing.T) {
 		{Target: "/", Host: "h", Header: http.Header{"X": {"a\rb"}}},
 		{Target: "/", Host: "h", Header: http.Header{"X": {"a\x00b"}}},
 		{Target: "/", Host: "h", Header: http.Header{"X\r\nY": {"a"}}},
+		{Target: "/", Host: "h", Fields: []Field{{"X", []string{"a", "b\nc"}}}},
+		{Target: "/", Host: "h", Fields: []Field{{"X\r\nY", []string{"a"}}}},
 	} {
 		r.Method = "GET"
 		if b, err := appendHead(nil, r); !errors.Is(err, ErrInvalid) {

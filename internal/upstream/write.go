@@ -91,13 +91,12 @@ func appendHead(b []byte, r *Request) ([]byte, error) {
 	b = append(b, r.Host...)
 	b = append(b, '\r', '\n')
 	for name, values := range r.Header {
-		for _, v := range values {
-			b = append(b, name...)
-			b = append(b, ':', ' ')
-			b = append(b, v...)
-			b = append(b, '\r', '\n')
-			lines++
-		}
+		b = appendField(b, name, values)
+		lines += len(values)
+	}
+	for i := range r.Fields {
+		b = appendField(b, r.Fields[i].Name, r.Fields[i].Values)
+		lines += len(r.Fields[i].Values)
 	}
 	b, more := appendFraming(b, r)
 	b = append(b, '\r', '\n')
@@ -106,6 +105,16 @@ func appendHead(b []byte, r *Request) ([]byte, error) {
 		return b, ErrInvalid
 	}
 	return b, nil
+}
+
+func appendField(b []byte, name string, values []string) []byte {
+	for _, v := range values {
+		b = append(b, name...)
+		b = append(b, ':', ' ')
+		b = append(b, v...)
+		b = append(b, '\r', '\n')
+	}
+	return b
 }
 
 var lineFeed, carriageReturn = []byte{'\n'}, []byte{'\r'}
