@@ -78,6 +78,60 @@ func TestFolderFoldsWhatWasPublished(t *testing.T) {
 	})
 }
 
+// A long snapshot is written when it spares something, and now and then; a short one each time.
+func TestLongSnapshotsAreRarer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		p, stopPublishing := publishing(t, m, Options{})
+		_, stop := running(t, m)
+		n := 0
+		record := func(each int, bin uint16) {
+			for range each {
+				n++
+				p.Record(&release.Exposure{
+					ID: uint64(n), Unit: uint64(n) << 40, Bin: bin, Time: time.Now().UnixMilli(), Model: testKey, Release: testNumber, Stratum: 1,
+				})
+			}
+		}
+		written := func(partition, seconds, each int) (n uint64) {
+			m.set(func() { n = m.revisions[partition] })
+			for range seconds {
+				record(each, uint16(partition*release.Bins/release.Partitions))
+				time.Sleep(time.Second)
+			}
+			m.set(func() { n = m.revisions[partition] - n })
+			return n
+		}
+		if n := written(1, 60, 1); n < 30 {
+			t.Errorf("%d short snapshots in a minute, want one each time there is something new", n)
+		}
+		written(0, 10, 1500)
+		time.Sleep(10 * time.Second)
+		if n := len(m.snapshots[0]); n < longSnapshot {
+			t.Fatalf("a snapshot of %d bytes: the test tests nothing", n)
+		}
+		if n := written(0, 60, 1); n < 9 || n > 11 {
+			t.Errorf("%d long snapshots in a minute, want one each %d seconds", n, longest)
+		}
+		var bytes int
+		before := len(m.logs[0])
+		busy := written(0, 60, 8000)
+		for _, e := range m.logs[0][before:] {
+			bytes += len(e.Data)
+		}
+		if spared := bytes / (worthwhile * len(m.snapshots[0])); spared < 15 || int(busy) < spared/2 || int(busy) > spared+1 {
+			t.Errorf("%d long snapshots while the log grew by %d bytes, worth at least %d", busy, bytes, spared)
+		}
+		stopPublishing()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if s, err := readSnapshot(m.snapshots[0]); err != nil || s.seq != uint64(len(m.logs[0])) {
+			t.Errorf("%v; a stop writes the last entry down, whatever it is worth", err)
+		}
+	})
+}
+
 // The process is killed at any moment, its snapshots' fates unknown: the sums are those of the log.
 func TestFolderSurvivesKills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,7 @@ type folding struct {
 
 	mu      sync.Mutex
 	seq     uint64 // of the last entry that was read
+	bytes   uint64 // of the entries that were
 	tallies map[ID]*folded
 
 	// The reading goroutine's own.
@@ -136,7 +137,7 @@ func (p *folding) fold(ctx context.Context, e Entry) error {
 	if before > 0 && e.Seq != before+1 {
 		p.tellGap(latest, "entries %d to %d of partition %d are missing", before+1, e.Seq-1, p.number)
 	}
-	p.seq = e.Seq
+	p.seq, p.bytes = e.Seq, p.bytes+uint64(len(e.Data))
 	if damaged != nil {
 		p.tellGap(latest, "entry %d of partition %d can't be read: %v", e.Seq, p.number, damaged)
 		return nil

@@ -16,6 +16,9 @@ type saver struct {
 	p        *folding
 	revision uint64
 	seq      uint64              // of the last snapshot
+	size     int                 // of it, in bytes
+	at       time.Time           // when it was written
+	bytes    uint64              // of the log that had been folded then
 	doubtful [][sha256.Size]byte // snapshots that may or may not have been stored
 }
 
@@ -28,16 +31,33 @@ func (s *saver) run(ctx context.Context) error {
 	pause(ctx, time.Duration(s.p.number)*s.p.f.every/16)
 	for ctx.Err() == nil {
 		start := time.Now()
-		switch err := s.save(ctx); {
-		case errors.Is(err, ErrConflict):
-			return err
-		case err != nil && ctx.Err() == nil:
-			s.p.f.log.Warn("a snapshot can't be written, trying again", "partition", s.p.number, "error", err)
+		if s.due(start) {
+			switch err := s.save(ctx); {
+			case errors.Is(err, ErrConflict):
+				return err
+			case err != nil && ctx.Err() == nil:
+				s.p.f.log.Warn("a snapshot can't be written, trying again", "partition", s.p.number, "error", err)
+			}
 		}
 		// Large tallies are written less often: at most a twentieth of the time goes into it.
 		pause(ctx, max(s.p.f.every, 20*time.Since(start)))
 	}
 	return nil
+}
+
+// A snapshot is long against what it spares: it holds every unit of each release. So a long one waits until several times its own length
+// of the log would have to be folded again, but not for ever.
+const (
+	longSnapshot = 64 << 10 // bytes
+	worthwhile   = 4        // times its length
+	longest      = 6        // times Folder.every
+)
+
+// due says whether a snapshot is worth its bytes by now.
+func (s *saver) due(now time.Time) bool {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	return s.size < longSnapshot || s.p.bytes-s.bytes >= worthwhile*uint64(s.size) || now.Sub(s.at) >= longest*s.p.f.every
 }
 
 // save writes a snapshot if there is anything new to write. A conflict with a snapshot of our own whose
@@ -51,6 +71,7 @@ func (s *saver) save(ctx context.Context) error {
 	revision, err := s.p.f.source.PutSnapshot(ctx, s.p.number, data, s.revision)
 	if err == nil {
 		s.revision, s.seq, s.doubtful = revision, snap.seq, nil
+		s.size, s.at, s.bytes = len(data), time.Now(), snap.bytes
 		return nil
 	}
 	if errors.Is(err, ErrConflict) {
@@ -86,7 +107,7 @@ func (p *folding) freeze(since uint64) (*snapshot, error) {
 	if p.seq == since {
 		return nil, nil //nolint:nilnil // nothing new is no fault
 	}
-	s := &snapshot{seq: p.seq}
+	s := &snapshot{seq: p.seq, bytes: p.bytes}
 	for id, x := range p.tallies {
 		data, err := x.tally.AppendBinary(make([]byte, 0, x.size+x.size/8))
 		if err != nil {

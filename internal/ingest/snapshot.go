@@ -12,6 +12,7 @@ import (
 type snapshot struct {
 	seq     uint64
 	tallies []snapshotTally // ascending by id
+	bytes   uint64          // of the log that this process has folded; not stored
 }
 
 type snapshotTally struct {
