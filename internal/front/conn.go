@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -42,8 +43,12 @@ type conn struct {
 	resp   response
 	watch  watch
 
-	room   func() []byte // = in.room, made once, as is shrink
+	lingers bool // it is to be closed, and the client may still read
+	over    bool // no further request is served
+
+	room   func() []byte // = in.room, made once, as are the others
 	shrink func()
+	came   func(n int) (more bool) // = serveWhole
 }
 
 func newConn(s *Server, raw net.Conn, ctx context.Context) *conn {
@@ -52,7 +57,7 @@ func newConn(s *Server, raw net.Conn, ctx context.Context) *conn {
 		c.remote = a.String()
 	}
 	c.sock = socket.Of(raw)
-	c.room, c.shrink = c.in.room, c.in.shrink
+	c.room, c.shrink, c.came = c.in.room, c.in.shrink, c.serveWhole
 	c.resp.c, c.resp.writer.c = c, c
 	c.watch.c = c
 	return c
@@ -86,13 +91,53 @@ func (c *conn) until(t time.Time) {
 // serve answers requests until the connection ends, is handed over, or the server stops.
 func (c *conn) serve() {
 	defer c.end()
-	for {
-		x := c.next()
-		if x == nil || !c.answer(x) {
-			return
+	for !c.used || c.flow() {
+		if x := c.next(); x == nil || !c.answer(x) {
+			break
 		}
-		if c.srv.closing.Load() || !c.state.CompareAndSwap(stateActive, stateIdle) {
-			return
+	}
+	if c.lingers {
+		c.linger()
+	}
+}
+
+// flow answers the requests that come whole, as nearly all do. It is one read of the socket from the first to the last, which tries
+// none in vain: the poller tells of each arrival once. It returns when something else must be done, or false at the connection's end.
+func (c *conn) flow() bool {
+	if len(c.in.bytes()) > 0 || !c.watch.flows() {
+		return true
+	}
+	c.over = false
+	c.untilIdle()
+	err := c.sock.Stream(c.room, c.shrink, c.came)
+	switch hung := c.watch.ebbs(); {
+	case c.over:
+		return false
+	case hung:
+		c.readBy = past // perhaps: it is the sign by which a flow learns of the end
+		return true
+	}
+	return err == nil
+}
+
+// serveWhole takes n bytes that came, and says whether to wait for more. Nobody may read from the connection, or close it, meanwhile.
+func (c *conn) serveWhole(n int) (more bool) {
+	for c.in.to += n; ; {
+		if c.sweep(); len(c.in.bytes()) == 0 {
+			c.untilIdle()
+			return !c.watch.hangs()
+		}
+		if !c.activate() {
+			c.over = true
+			return false
+		}
+		x := newExchange(c)
+		if v := x.read(c.in.bytes()); v != head.Plain || x.request.ContentLength > int64(len(c.in.bytes())-x.size) {
+			return false
+		}
+		if !c.answer(x) {
+			c.over = true
+			return false
 		}
 	}
 }
@@ -112,6 +157,15 @@ func (c *conn) end() {
 	c.in.drop(len(c.in.bytes()))
 	c.resp.writer.free()
 	c.srv.forget(c)
+}
+
+// cut closes the connection under a handler. The end of Close waits for a flow's, which may be serving; that nothing more is
+// taken begins with it.
+func (c *conn) cut() {
+	go func() { _ = c.net.Close() }()
+	for c.net.SetReadDeadline(past) == nil {
+		runtime.Gosched()
+	}
 }
 
 // next waits for a request. nil: there is none, or it was handed over.

@@ -65,10 +65,10 @@ func (c *conn) answer(x *exchange) bool {
 	}
 	rest := b.rest() // also of a connection that ends: who still sends might not read the answer
 	if w.close || !rest || c.srv.closing.Load() {
-		c.linger()
+		c.lingers = true
 		return false
 	}
-	return true
+	return c.state.CompareAndSwap(stateActive, stateIdle)
 }
 
 // maxRest is how much of a body that nobody wanted is read so that the connection can be kept.

@@ -134,7 +134,7 @@ func (s *Server) Close() error {
 	err := s.stopListening()
 	s.mu.Lock()
 	for c := range s.conns {
-		_ = c.net.Close()
+		c.cut()
 		c.watch.gone() // the system tells nothing of what is closed on this side
 	}
 	s.mu.Unlock()

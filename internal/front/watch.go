@@ -31,6 +31,7 @@ type watch struct {
 
 	id   uint64 // of the connection among the server's hang-ups, from its first watch on; 0: none so far
 	hung bool   // it is one of them
+	flow bool   // the connection's goroutine waits in a flow, which its end might not wake
 }
 
 // begin starts the time of a request. free says that its body is at its end.
@@ -88,9 +89,37 @@ func (w *watch) HungUp(uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hung = true
-	if w.watches() {
+	switch {
+	case w.request == nil && w.flow:
+		_ = w.c.net.SetReadDeadline(past)
+	case w.watches():
 		w.look()
 	}
+}
+
+// flows says that requests are served in a flow from now on; false: they can't be, as an end would be missed.
+func (w *watch) flows() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.id == 0 {
+		w.id = w.c.srv.hangups.watch(w.c.sock, w)
+	}
+	w.flow = w.id != 0 && !w.hung
+	return w.flow
+}
+
+// ebbs ends what flows began, and says whether the client has hung up: what it sent before may still be unread.
+func (w *watch) ebbs() (hung bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flow = false
+	return w.hung
+}
+
+func (w *watch) hangs() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hung
 }
 
 // look ends the request unless its client has sent the next one. It needs the lock.
