@@ -391,12 +391,17 @@ func TestFullPartitionsGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		p, stop := publishing(t, m, Options{Ring: 64, Every: time.Hour})
-		for i := range 17 * release.Partitions {
+		for i := range 16 * release.Partitions {
 			p.Record(&release.Exposure{ID: uint64(i), Model: testKey, Release: testNumber, Bin: uint16(i * release.Bins / release.Partitions % release.Bins)})
 		}
 		synctest.Wait()
+		if m.appends != 0 {
+			t.Errorf("%d appends: a quarter of a ring was not waited for", m.appends)
+		}
+		p.Record(&release.Exposure{ID: 1, Model: testKey, Release: testNumber})
+		synctest.Wait()
 		for i := range release.Partitions {
-			if b := m.batches(i); len(b) != 1 || len(b[0].Exposures) != 17 {
+			if b := m.batches(i); len(b) != 1 || len(b[0].Exposures) < 16 {
 				t.Errorf("partition %d has %d batches", i, len(b))
 			}
 		}
