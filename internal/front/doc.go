@@ -12,6 +12,9 @@
 //
 // Where this differs from net/http's server, which else is the oracle of its tests, is in docs/decisions/0012.
 //
+// A connection of HTTP/2 by prior knowledge is net/http's to serve, too, but read and written here (prior): what has come
+// is one read, and what several streams have to say is one write.
+//
 // A client that goes away is noticed once a request has lasted for watchAfter: on Linux the system tells one goroutine of
 // all clients (socket.Hangups), elsewhere a goroutine beside the request reads ahead.
 package front
