@@ -8,7 +8,8 @@
 // net/http would.
 //
 //	accept -> conn.serve -> next (head.Request) -> exchange -> Handler -> response
-//	                          └ unusual -> handover -> http.Server
+//	            |             └ unusual -> handover -> http.Server
+//	            └ flow: the same for requests that come whole, in one read of the socket from the first to the last
 //
 // Where this differs from net/http's server, which else is the oracle of its tests, is in docs/decisions/0012.
 //

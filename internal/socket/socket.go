@@ -2,7 +2,8 @@
 
 // Package socket reads and writes the sockets of the hot path with as few ways through the kernel and the scheduler as
 // there can be: a wait for data holds no memory, a request and the wait for its answer are one step that tries no
-// read in vain, and a call that can't block is not told to the scheduler.
+// read in vain, nor does one of what comes piece after piece, and a call that can't block is not told to the scheduler.
+// Why that is safe, and where not, is in docs/decisions/0016.
 package socket
 
 import (
