@@ -11,11 +11,11 @@ import (
 //
 // Each slot's turn says whose move it is: 2*lap for the writer of that lap, 2*lap+1 for its reader.
 // Zeroed memory is a valid empty ring, so pages that were never used are never touched. Most exposures have few signals or none, so
-// the values lie apart and only those that there are get copied: a ring is far larger than a cache, and each line of it that is written
-// or read costs more than the rest of the work.
+// the values lie apart, the first of all exposures together, and only those that there are get copied: a ring is far larger than a
+// cache, each line of it that is written or read costs more than the rest of the work, and each page that was ever used stays.
 type ring struct {
 	slots  []slot
-	values [][release.MaxSignals]release.Value // of the exposure in the slot of the same number
+	values [release.MaxSignals][]release.Value // each of the exposure in the slot of the same number
 	_      [64]byte                            // the two ends are written by different cores
 	tail   atomic.Uint64
 	_      [64]byte
@@ -43,7 +43,11 @@ func newRing(n int) *ring {
 	for size < n {
 		size <<= 1
 	}
-	return &ring{slots: make([]slot, size), values: make([][release.MaxSignals]release.Value, size)}
+	r := &ring{slots: make([]slot, size)}
+	for i := range r.values {
+		r.values[i] = make([]release.Value, size)
+	}
+	return r
 }
 
 // put copies e into the ring and returns its position; false when the ring is full.
@@ -58,7 +62,9 @@ func (r *ring) put(e *release.Exposure) (uint64, bool) {
 		case turn == want:
 			if r.tail.CompareAndSwap(pos, pos+1) {
 				s.pack(e)
-				copy(r.values[at][:], e.Values[:min(e.N, release.MaxSignals)])
+				for i, v := range e.Values[:min(e.N, release.MaxSignals)] {
+					r.values[i][at] = v
+				}
 				s.turn.Store(want + 1)
 				return pos, true
 			}
@@ -79,7 +85,9 @@ func (r *ring) next(into *release.Exposure) bool {
 		return false
 	}
 	s.unpack(into)
-	copy(into.Values[:min(into.N, release.MaxSignals)], r.values[at][:])
+	for i := range into.Values[:min(into.N, release.MaxSignals)] {
+		into.Values[i] = r.values[i][at]
+	}
 	s.turn.Store(ready + 1)
 	r.head++
 	return true
