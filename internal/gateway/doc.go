@@ -10,7 +10,7 @@
 //  1. gateway.go, serve.go: limits, API key, loop guard; one atomic load of the routes (plan.go: what
 //     the gateway adds to them: counters, breakers, slots); the model by host, path and headers.
 //  2. payload.go: the body into memory if something needs it there (a unit or segment inside it, a
-//     mirrored copy, a second try), at most the model's limit; otherwise it is streamed.
+//     mirrored copy, a second try), at most the model's limit and within a time (late.go); otherwise it is streamed.
 //  3. unit.go: the unit; assign draws arm, bin and mirror sample. serve.go: while the lease of the
 //     routes is over or the candidate's breaker is open (breaker.go), live answers instead.
 //  4. shadow.go: a copy to the candidate, if the unit is sampled and there is room.

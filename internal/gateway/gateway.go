@@ -126,6 +126,7 @@ type Gateway struct {
 	copies   copies
 	sessions sessions
 	checks   checks
+	lates    lates
 	hedges   sync.WaitGroup // requests that lost and are being closed
 	noisy    rate
 }
@@ -142,6 +143,7 @@ func New(o Options) (*Gateway, error) {
 	o.defaults()
 	g := &Gateway{opts: o, now: o.Now, metrics: newMetrics()}
 	g.memory.max.Store(o.Limits.Memory)
+	g.lates.wait = o.Limits.BodyTime
 	g.h1 = upstream.Client{Dial: o.Dial, TLS: o.TLS, Now: o.Now}
 	g.h2 = newHTTP2(o.Dial, o.TLS)
 	g.copies.init(o.Limits.Mirrors)

@@ -62,6 +62,7 @@ type exchange struct {
 	piece  func(b []byte) error            // = pumping.relay, made once
 
 	pumping pumping
+	late    late // of the body, by HTTP/2
 
 	e release.Exposure
 }
@@ -222,47 +223,24 @@ func (x *exchange) flows() bool {
 	return x.w.grpc && x.m.Dialect == release.DialectOIP && dialect.Classify(x.m.Dialect, x.r.URL.Path) != dialect.OpInfer
 }
 
-// readBody reads the body under a deadline.
+// readBody reads the body under a deadline. A connection without deadlines (a test's recorder) is bounded by its own server,
+// if at all.
 func (x *exchange) readBody(limit int64) (*payload, error) {
-	late := x.bodyBy(x.g.opts.Limits.BodyTime)
+	if x.r.ProtoMajor == 2 {
+		x.g.lates.begin(&x.late, x.w)
+		defer x.g.lates.end(&x.late)
+	} else {
+		_ = x.w.SetReadDeadline(time.Now().Add(x.g.opts.Limits.BodyTime))
+	}
 	p, err := readPayload(x.r.Body, x.r.ContentLength, limit, &x.g.memory)
-	late.lift()
 	if err != nil {
 		return nil, err
 	}
-	if late == nil {
+	if x.r.ProtoMajor != 2 {
 		_ = x.w.SetReadDeadline(time.Time{})
 	}
 	_ = x.r.Body.Close() // it is at its end: the server need not look for more of it
 	return p, nil
-}
-
-// bodyBy bounds the reading of the body. The result is nil if the connection keeps the limit itself. A connection without deadlines
-// (a test's recorder) is bounded by its own server, if at all.
-func (x *exchange) bodyBy(d time.Duration) *lateness {
-	if x.r.ProtoMajor == 1 {
-		_ = x.w.SetReadDeadline(time.Now().Add(d))
-		return nil
-	}
-	w, told := x.w, make(chan struct{})
-	return &lateness{told: told, timer: time.AfterFunc(d, func() {
-		_ = w.SetReadDeadline(time.Unix(1, 0))
-		close(told)
-	})}
-}
-
-// lateness tells a stream of HTTP/2 of its limit when it has passed. To set a deadline beforehand and lift it again is two ways
-// through the connection's loop, and nearly every body is there at once.
-type lateness struct {
-	timer *time.Timer
-	told  chan struct{} // closed when the stream knows
-}
-
-// lift takes the limit away. nil has none.
-func (l *lateness) lift() {
-	if l != nil && !l.timer.Stop() {
-		<-l.told // the stream is not another's before that
-	}
 }
 
 func (x *exchange) refuseBody(err error) {
