@@ -36,6 +36,7 @@ type body struct {
 func (c *conn) begin(r *Request, resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		_ = c.net.SetDeadline(time.Time{})
+		c.sock = nil // its deadlines are its owner's from now on, and none is too early
 		resp.Body = &upgraded{c}
 		return
 	}

@@ -181,6 +181,7 @@ func (h *Host) Do(ctx context.Context, r *Request) (*http.Response, error) {
 		}
 		again := c.outlived(r, err)
 		c.close()
+		c.unwatch() // ctx may last much longer, as that of all mirrored copies does
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}

@@ -196,6 +196,13 @@ func (c *conn) watch(ctx context.Context) {
 	}
 }
 
+// unwatch ends the watch; false: ctx has ended, and the socket is closed or will be.
+func (c *conn) unwatch() bool {
+	watched := c.stop == nil || c.stop()
+	c.stop = nil
+	return watched
+}
+
 // head reads the head of the answer. One that leaves no doubt is read where it lies.
 func (c *conn) head(r *Request) (*http.Response, error) {
 	if err := c.more(); err != nil {
@@ -286,8 +293,7 @@ func (r *Request) has(name string) bool {
 
 // finish ends an exchange: the connection is kept if all of it is in order.
 func (c *conn) finish(reusable bool) {
-	watched := c.stop == nil || c.stop() // false: the context has ended, the socket is closed or will be
-	c.stop = nil
+	watched := c.unwatch()
 	clean := len(c.in.bytes()) == 0 && (c.br == nil || c.br.Buffered() == 0)
 	c.in.shrink()
 	if !watched || !reusable || !clean || c.stream != nil && !c.stream.sent() {

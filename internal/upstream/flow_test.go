@@ -151,3 +151,20 @@ func TestFlowIsCancelled(t *testing.T) {
 
 // closed says that the connection has been closed on this side.
 func (c *conn) closed() bool { return c.net.SetDeadline(time.Time{}) != nil }
+
+// Nothing is left of a flow whose reader panics: its connection is watched no more.
+func TestFlowEndsByAPanic(t *testing.T) {
+	b := streamed(t, get("/"), func(c net.Conn) { _, _ = io.WriteString(c, chunkOf("one")) })
+	func() {
+		defer func() {
+			if v := recover(); v != "planted" {
+				t.Errorf("recovered %v", v)
+			}
+		}()
+		_ = b.Each(func([]byte) error { panic("planted") })
+	}()
+	if b.c.HungUp(0); b.c.hangs() {
+		t.Error("the connection is still watched")
+	}
+	_ = b.Close() // and does not wait for the flow
+}

@@ -360,6 +360,44 @@ func TestCancelClosesTheConnection(t *testing.T) {
 	}
 }
 
+// watches counts who waits for the end of a context.
+type watches struct {
+	context.Context
+	n int
+}
+
+func (w *watches) AfterFunc(func()) func() bool {
+	w.n++
+	return func() bool { w.n--; return true }
+}
+
+// A context that lasts longer than its requests keeps nothing of them, whether they are answered or not.
+func TestContextsKeepNothing(t *testing.T) {
+	at, _ := raw(t, func(n int, conn net.Conn, r *bufio.Reader) {
+		if _, _, err := readRequest(r); err == nil && n > 1 {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	h, ctx := hostOf(t, &Client{}, at), &watches{Context: t.Context()}
+	if _, err := h.Do(ctx, get("/")); err == nil {
+		t.Error("an answer of a server that gave none")
+	}
+	for range 3 { // on a new connection, then on one that the server has closed
+		resp, err := h.Do(ctx, get("/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, resp); got != "ok" {
+			t.Errorf("%q", got)
+		}
+		for until := time.Now().Add(30 * time.Second); !ended(h) && time.Now().Before(until); time.Sleep(time.Millisecond) {
+		}
+	}
+	if ctx.n != 0 {
+		t.Errorf("%d connections are still watched", ctx.n)
+	}
+}
+
 func TestDeadlines(t *testing.T) {
 	at, _ := raw(t, func(_ int, conn net.Conn, r *bufio.Reader) {
 		req, _, err := readRequest(r)
@@ -460,7 +498,7 @@ func TestUpgrade(t *testing.T) {
 		_, _ = io.Copy(conn, r)
 	})
 	r := get("/")
-	r.Upgrade = "echo"
+	r.Upgrade, r.HeadBy = "echo", time.Now().Add(time.Minute)
 	resp, err := hostOf(t, &Client{}, at).Do(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -470,6 +508,11 @@ func TestUpgrade(t *testing.T) {
 	got := make([]byte, 11)
 	if _, err := io.ReadFull(both, got); err != nil || string(got) != "hello world" {
 		t.Errorf("got %q, %v", got, err)
+	}
+	_ = both.(*upgraded).SetReadDeadline(past) // its own, whatever the request's was
+	_, _ = io.WriteString(both, "more")
+	if n, err := both.Read(got); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("behind its deadline it read %q, %v", got[:n], err)
 	}
 	_ = both.Close()
 }
