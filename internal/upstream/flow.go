@@ -43,7 +43,8 @@ func (b *body) flows(f func(piece []byte) error) {
 	}
 	b.flow.f, b.flow.reading = f, true
 	b.c.flows(true)
-	defer b.ebbs()                                         // if f panics, too
+	defer b.ebbs() // if f panics, too
+
 	if id, err := watch.Watch(b.c.sock, b.c); err == nil { // else no memory of the system is left, say: it is read without
 		defer watch.Forget(b.c.sock, id)
 		if b.take() {
