@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice.dev/sluice/internal/socket"
@@ -15,6 +16,7 @@ type handover struct {
 	ended chan struct{}
 	once  sync.Once
 	addr  net.Addr
+	hasty atomic.Bool // the server is closed, not only shut down
 }
 
 func newHandover() *handover {
@@ -30,7 +32,9 @@ func (h *handover) from(l net.Listener) *handover {
 func (h *handover) give(c net.Conn, read []byte, limit time.Duration) {
 	var over net.Conn
 	if sock := socket.Of(c); sock != nil && bytes.HasPrefix(read, []byte(priorLine)) {
-		over = newPrior(c, sock, limit, read)
+		p := newPrior(c, sock, limit, read)
+		p.hasty = &h.hasty
+		over = p
 	} else {
 		over = &begun{Conn: c, sock: sock, read: read}
 	}

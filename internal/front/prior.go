@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice.dev/sluice/internal/socket"
@@ -22,6 +23,7 @@ type prior struct {
 	net.Conn
 	sock  *socket.Socket
 	limit time.Duration // for the client to take a part of what is sent; 0: none
+	hasty *atomic.Bool  // the server waits for nobody any more; nil: it does
 
 	reads  sync.Mutex
 	in     inbox
@@ -31,10 +33,12 @@ type prior struct {
 	writes  sync.Mutex
 	turn    sync.Cond // of who waits for blocked to end
 	held    *[]byte
-	out     []byte // of held: to be sent
-	due     bool   // a goroutine is on its way to send it
-	blocked bool   // one waits for the client, without the lock
-	err     error  // of sending
+	out     []byte    // of held: to be sent
+	due     bool      // a goroutine is on its way to send it
+	blocked bool      // one waits for the client, without the lock
+	err     error     // of sending
+	ended   bool      // nothing more is taken
+	by      time.Time // when what was taken before must have left
 }
 
 func newPrior(c net.Conn, s *socket.Socket, limit time.Duration, read []byte) *prior {
@@ -74,6 +78,8 @@ func (p *prior) Write(b []byte) (int, error) {
 	switch {
 	case p.err != nil:
 		return 0, p.err
+	case p.ended:
+		return 0, net.ErrClosed
 	case len(b) > maxHead:
 		n := p.transmit(b)
 		return n, p.err
@@ -136,7 +142,7 @@ func (p *prior) transmit(b []byte) int {
 func (p *prior) wait(b []byte) (n int, err error) {
 	for n < len(b) {
 		if p.limit > 0 {
-			_ = p.Conn.SetWriteDeadline(time.Now().Add(p.limit))
+			_ = p.Conn.SetWriteDeadline(p.partBy())
 		}
 		var m int
 		m, err = p.Conn.Write(b[n:])
@@ -145,6 +151,17 @@ func (p *prior) wait(b []byte) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// partBy is when the client must have taken the next part.
+func (p *prior) partBy() time.Time {
+	by := time.Now().Add(p.limit)
+	p.writes.Lock()
+	defer p.writes.Unlock()
+	if p.ended && p.by.Before(by) {
+		return p.by
+	}
+	return by
 }
 
 // SetWriteDeadline implements net.Conn. The server's own deadlines say how long a client may take for what it is sent: so
@@ -165,18 +182,32 @@ func (p *prior) CloseWrite() error {
 	return nil
 }
 
-// Close implements net.Conn. What was written last, such as the reason for the end, leaves if it can at once.
+// Close implements net.Conn. What was written before, such as the end of an answer or the reason for this one, still leaves: to the
+// server it has. A client that is slow to take it has the limit for all of it, and is not heard any more. A second Close does not wait.
 func (p *prior) Close() error {
 	p.writes.Lock()
+	if p.err == nil && !p.ended {
+		p.ended = true
+		p.rest()
+	}
 	if p.err == nil {
 		p.err = net.ErrClosed
-		if p.held != nil && !p.blocked {
-			p.sock.Write(p.out)
-		}
 	}
 	p.drop()
 	p.writes.Unlock()
 	return p.Conn.Close()
+}
+
+// rest sends what is left at the end. The lock is held, but not during a wait for the client.
+func (p *prior) rest() {
+	switch waits := p.limit > 0 && (p.hasty == nil || !p.hasty.Load()); {
+	case waits:
+		p.by = time.Now().Add(p.limit)
+		_ = p.SetReadDeadline(past)
+		p.send()
+	case p.held != nil && !p.blocked:
+		p.sock.Write(p.out)
+	}
 }
 
 // drop lets go of what is not sent any more. The lock is held.

@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,6 +138,76 @@ func TestPriorLastWords(t *testing.T) {
 		if _, err := io.WriteString(p, "more"); !errors.Is(err, net.ErrClosed) {
 			t.Fatalf("written behind the end: %v", err)
 		}
+	}
+}
+
+// What was taken is sent, though the client is slow and the server has closed the connection. Nothing is read meanwhile, and a second
+// Close does not wait.
+func TestPriorEndsWithWhatWasTaken(t *testing.T) {
+	for _, patient := range []bool{true, false} {
+		p, client := priors(t, time.Minute, "")
+		var want strings.Builder
+		for blocked := false; !blocked; {
+			want.WriteString(long[:100])
+			if _, err := io.WriteString(p, long[:100]); err != nil {
+				t.Fatal(err)
+			}
+			for due := true; due; runtime.Gosched() { // so that it is sent by nobody who writes
+				p.writes.Lock()
+				due, blocked = p.due, p.blocked
+				p.writes.Unlock()
+			}
+		}
+		want.WriteString("farewell")
+		if _, err := io.WriteString(p, "farewell"); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() { ended <- p.Close() }()
+		if _, err := p.Read(make([]byte, 9)); err == nil {
+			t.Error("it is read behind the end")
+		}
+		for err := error(nil); err == nil; runtime.Gosched() { // until Close has begun
+			p.writes.Lock()
+			if p.ended {
+				err = net.ErrClosed
+			}
+			p.writes.Unlock()
+		}
+		if _, err := io.WriteString(p, "more"); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("written behind the end: %v", err)
+		}
+		if !patient {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+			<-ended
+			continue
+		}
+		if got, err := io.ReadAll(client); err != nil || string(got) != want.String() {
+			t.Errorf("%d of %d bytes, %v", len(got), want.Len(), err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A server that is closed waits for nobody.
+func TestPriorClosedInHaste(t *testing.T) {
+	p, _ := priors(t, time.Hour, "")
+	p.hasty = new(atomic.Bool)
+	for blocked := false; !blocked; {
+		if _, err := io.WriteString(p, "word"); err != nil {
+			t.Fatal(err)
+		}
+		p.writes.Lock()
+		blocked = p.blocked
+		p.writes.Unlock()
+	}
+	p.hasty.Store(true)
+	if err := p.Close(); err != nil || p.held != nil {
+		t.Errorf("%v, memory is held: %v", err, p.held != nil)
 	}
 }
 

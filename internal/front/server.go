@@ -132,6 +132,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close closes all listeners and connections at once, and ends the contexts of the requests under way.
 func (s *Server) Close() error {
 	err := s.stopListening()
+	s.over.hasty.Store(true)
 	s.mu.Lock()
 	for c := range s.conns {
 		c.cut()
