@@ -141,6 +141,16 @@ func TestPriorLastWords(t *testing.T) {
 	}
 }
 
+// sent waits until what was written has been sent, or waits for the client, for which nobody who writes does.
+func (p *prior) sent() (blocked bool) {
+	for due := true; due; runtime.Gosched() {
+		p.writes.Lock()
+		due, blocked = p.due, p.blocked
+		p.writes.Unlock()
+	}
+	return blocked
+}
+
 // What was taken is sent, though the client is slow and the server has closed the connection. Nothing is read meanwhile, and a second
 // Close does not wait.
 func TestPriorEndsWithWhatWasTaken(t *testing.T) {
@@ -152,11 +162,7 @@ func TestPriorEndsWithWhatWasTaken(t *testing.T) {
 			if _, err := io.WriteString(p, long[:100]); err != nil {
 				t.Fatal(err)
 			}
-			for due := true; due; runtime.Gosched() { // so that it is sent by nobody who writes
-				p.writes.Lock()
-				due, blocked = p.due, p.blocked
-				p.writes.Unlock()
-			}
+			blocked = p.sent()
 		}
 		want.WriteString("farewell")
 		if _, err := io.WriteString(p, "farewell"); err != nil {
@@ -201,9 +207,7 @@ func TestPriorClosedInHaste(t *testing.T) {
 		if _, err := io.WriteString(p, "word"); err != nil {
 			t.Fatal(err)
 		}
-		p.writes.Lock()
-		blocked = p.blocked
-		p.writes.Unlock()
+		blocked = p.sent()
 	}
 	p.hasty.Store(true)
 	if err := p.Close(); err != nil || p.held != nil {
