@@ -76,7 +76,7 @@ var exchanges = sync.Pool{New: func() any {
 
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
 func (x *exchange) recycle() {
-	clear(x.head)
+	clear(x.head[:cap(x.head)]) // of a longer try before, too
 	*x = exchange{head: x.head[:0], inform: x.inform, piece: x.piece}
 	exchanges.Put(x)
 }

@@ -42,24 +42,27 @@ func (b *body) flows(f func(piece []byte) error) {
 		return
 	}
 	b.flow.f, b.flow.reading = f, true
-	b.c.flows(true)
-	defer b.ebbs() // if f panics, too
-
-	if id, err := watch.Watch(b.c.sock, b.c); err == nil { // else no memory of the system is left, say: it is read without
-		defer watch.Forget(b.c.sock, id)
-		if b.take() {
-			b.limit()
-			b.stream()
-		}
+	defer func() { b.flow.reading = false }() // if f panics, too
+	if b.take() {
+		b.watched(watch)
 	}
 }
 
-// ebbs ends what flows began.
-func (b *body) ebbs() {
-	b.flow.reading = false
-	if b.c.flows(false) {
-		b.c.arm() // what the server has said before is read to its end
+// watched goes on with what has not come yet.
+func (b *body) watched(watch *socket.Hangups) {
+	b.c.flows(true)
+	defer func() {
+		if b.c.flows(false) {
+			b.c.arm() // what the server has said before is read to its end
+		}
+	}()
+	id, err := watch.Watch(b.c.sock, b.c)
+	if err != nil { // no memory of the system is left, say: it is read without
+		return
 	}
+	defer watch.Forget(b.c.sock, id)
+	b.limit()
+	b.stream()
 }
 
 // stream waits for pieces until one ends the flow.
