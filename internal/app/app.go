@@ -251,7 +251,7 @@ func (a *App) startGateway(ctx context.Context, spec release.ConfigSpec, keys *r
 	a.stops = append(a.stops, a.gateway.Close)
 	a.background("breaker reports", func(ctx context.Context) error { return a.reportTrips(ctx, trips, ctl) })
 	evaluation := a.startOFREP(s, keys, apiKeys)
-	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, beside(evaluation, a.gateway), inFront)
+	a.gatewayPort, err = a.listen("gateway", spec.Gateway.Listen, spec.Gateway.TLS, spec.Gateway.Limits, beside(evaluation, a.gateway), a.inFront)
 	a.stops = append(a.stops, stopStreams(evaluation))
 	return err
 }
@@ -341,8 +341,13 @@ type server interface {
 }
 
 // inFront serves what is usual without net/http's server; asIs by it alone.
-func inFront(s *http.Server) server { return front.New(s) }
-func asIs(s *http.Server) server    { return s }
+func (a *App) inFront(s *http.Server) server {
+	f := front.New(s)
+	f.Log = a.o.Log
+	return f
+}
+
+func asIs(s *http.Server) server { return s }
 
 // secure is an http.Server behind TLS.
 type secure struct{ *http.Server }

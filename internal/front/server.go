@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -15,6 +16,9 @@ import (
 // serves the connections that are handed over; MaxHeaderBytes, TLS, ConnState and whether connections are kept alive
 // are asked for by those alone.
 type Server struct {
+	// Log is told that no connection can be accepted for the time being; nil: the http.Server's error log is. Set it before Serve.
+	Log *slog.Logger
+
 	http    *http.Server
 	over    *handover
 	hangups hangups
@@ -57,7 +61,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return http.ErrServerClosed
 		case temporary(err): // no file descriptors left, say: those of others will be closed
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.logf("front: accept: %v; again in %v", err, pause)
+			s.refuses(err, pause)
 			time.Sleep(pause)
 		case err != nil:
 			return err
@@ -66,6 +70,15 @@ func (s *Server) Serve(l net.Listener) error {
 			s.begin(c, base)
 		}
 	}
+}
+
+// refuses says that no connection can be accepted.
+func (s *Server) refuses(err error, pause time.Duration) {
+	if s.Log == nil {
+		s.logf("front: accept: %v; again in %v", err, pause)
+		return
+	}
+	s.Log.Warn("no connection can be accepted: raise the limit of open files, or look who holds them", "error", err, "again", pause)
 }
 
 // temporary says that a listener will go on working after err.

@@ -2,11 +2,13 @@ package front
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -733,10 +735,18 @@ func (f *faulty) Accept() (net.Conn, error) {
 func TestAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{conns: make(chan net.Conn), closed: make(chan struct{})}
-		r := run(t, config(hello), &faulty{Listener: m}, m)
+		var told bytes.Buffer
+		r := &running{Server: New(config(hello)), t: t, l: m, memory: m, served: make(chan error, 1)}
+		r.Log = slog.New(slog.NewTextHandler(&told, nil))
+		go func() { r.served <- r.Serve(&faulty{Listener: m}) }()
 		u := r.dial()
 		u.send(plainGet)
 		u.gets("hello")
+		defer func() {
+			if !strings.Contains(told.String(), "level=WARN") || !strings.Contains(told.String(), "no connection can be accepted") {
+				t.Errorf("an operator is told %q", told.String())
+			}
+		}()
 		if err := <-r.served; !errors.Is(err, errBroken) {
 			t.Errorf("Serve ended with %v", err)
 		}
