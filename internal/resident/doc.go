@@ -7,5 +7,5 @@
 //
 // So garbage and the clean pages of the program are given back when the start is over, and later on when little is
 // allocated and much could be had. What is needed of the program comes back from the system's page cache as it is touched,
-// 64 KiB at a time. A busy process is left to the collector. Why so, and what it costs: docs/decisions/0016.
+// 64 KiB at a time. A busy process is left to the collector. Why so, and what it costs: docs/decisions/0017.
 package resident
