@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"io"
-	"math"
 	"net/http"
 	"time"
 )
@@ -94,29 +93,23 @@ func (b *body) Read(p []byte) (int, error) {
 // Each calls f with each piece of the body as it comes, where it lies: f must not keep it. While the body pauses, it holds no
 // memory for it. Each returns f's error, which ends it, or that of the body: io.EOF only if the whole of it came.
 func (b *body) Each(f func(piece []byte) error) error {
-	b.flows(f)
+	if b.over {
+		return b.end()
+	}
+	if b.from == nil {
+		b.flow = flow{f: f}
+		b.flows()
+		if b.from == nil && !b.ended && b.flow.err == nil && b.flow.refused == nil { // what is left is waited for piece by piece
+			b.take()
+		}
+	}
 	switch {
 	case b.flow.refused != nil:
 		return b.flow.refused
-	case b.flow.err != nil && !b.over:
+	case b.flow.err != nil:
 		return b.conclude(b.flow.err)
-	}
-	for !b.over && b.from == nil {
-		piece, err := b.piece(math.MaxInt)
-		if err != nil && b.from == nil {
-			return b.conclude(err)
-		}
-		if len(piece) > 0 {
-			if err := f(piece); err != nil {
-				return err
-			}
-		}
-		if b.ended {
-			return b.conclude(io.EOF)
-		}
-	}
-	if b.over {
-		return b.end()
+	case b.ended:
+		return b.conclude(io.EOF)
 	}
 	return b.eachRead(f)
 }

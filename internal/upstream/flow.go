@@ -19,13 +19,13 @@ var hangups = sync.OnceValue(func() *socket.Hangups {
 	return h
 })
 
-// flow is the reading of a stream over a socket as one step of package socket, from piece to piece: no read is tried before
-// there is something.
+// flow hands the pieces of a body on. That of a stream over a socket is one step of package socket, from piece to piece: no
+// read is tried before there is something.
 type flow struct {
 	f       func(piece []byte) error
 	refused error // f's, which ended it
 	err     error // of the body, or of its connection; nil: neither
-	reading bool  // piece must not wait
+	reading bool  // as one step of the socket: piece must not wait
 }
 
 // errNotYet says that more must come first.
@@ -33,15 +33,15 @@ var errNotYet = errors.New("upstream: nothing has come yet")
 
 // flows reads the body as a flow as far as that goes: to its end, to an error, of the body or of f, or to where it must be read
 // otherwise.
-func (b *body) flows(f func(piece []byte) error) {
-	if !b.chunked || b.over || b.ended || b.from != nil || b.c.sock == nil || b.c.host.tls != nil {
+func (b *body) flows() {
+	if !b.chunked || b.ended || b.c.sock == nil || b.c.host.tls != nil {
 		return
 	}
 	watch := hangups()
 	if watch == nil {
 		return
 	}
-	b.flow.f, b.flow.reading = f, true
+	b.flow.reading = true
 	defer func() { b.flow.reading = false }() // if f panics, too
 	if b.take() {
 		b.watched(watch)
@@ -89,7 +89,8 @@ func (b *body) came(n int) (more bool) {
 	return b.take()
 }
 
-// take hands on what is in the inbox, and says whether to wait for more.
+// take hands pieces on until the body ends, f refuses one, or the rest is net/http's; of a stream that is one step of the socket what
+// has come, and more says that the step goes on.
 func (b *body) take() (more bool) {
 	for given := false; ; {
 		piece, err := b.piece(math.MaxInt)
