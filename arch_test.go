@@ -47,6 +47,7 @@ var arrows = map[string]struct {
 	"internal/gateway":    {"internal/assign internal/dialect internal/release internal/upstream", "the data plane stays light"},
 	"internal/socket":     {"", "sockets of the hot path; knows nothing of HTTP"},
 	"internal/resident":   {"", "the process's memory; knows nothing of what it does"},
+	"internal/onecore":    {"", "the process's threads; knows nothing of what it does"},
 	"internal/head":       {"", "heads of HTTP/1.1 messages; knows nothing of connections"},
 	"internal/front":      {"internal/head internal/socket", "HTTP/1.1 from clients; knows nothing of releases"},
 	"internal/upstream":   {"internal/head internal/socket", "HTTP/1.1 to model servers; knows nothing of releases"},
@@ -64,7 +65,7 @@ var arrows = map[string]struct {
 
 	"internal/demo/credittraffic": {"examples/credit", "requests drawn from the example's held-out applicants"},
 	"internal/demo":               {"examples/credit examples/credit/server examples/diagnosis examples/diagnosis/server examples/images examples/images/server examples/llm examples/llm/server examples/web internal/api internal/app internal/demo/credittraffic internal/release internal/rollout internal/suite", "runs the examples against a whole server"},
-	"internal/cli":                {"internal/api internal/app internal/capture internal/compare internal/demo internal/judge internal/release internal/resident internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos; stat, simulate and compare need no server"},
+	"internal/cli":                {"internal/api internal/app internal/capture internal/compare internal/demo internal/judge internal/onecore internal/release internal/resident internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos; stat, simulate and compare need no server"},
 	"cmd/sluice":                  {"internal/cli", "one line"},
 	"bench/gateway":               {"internal/ingest internal/natsstore internal/release internal/store", "measures the gateway beside other proxies, and the record ring before its store"},
 	"bench/evidence":              {"internal/judge internal/release internal/stats internal/tally", "measures the core, beside the rules of others"},

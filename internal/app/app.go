@@ -47,6 +47,8 @@ type Options struct {
 	// NewAdminToken makes an admin token also when there are tokens already: for whoever has lost the first
 	// one, or whose process was killed between making and printing it.
 	NewAdminToken bool
+	// Waits is told of each wait for the embedded store's disk; see natsstore.Options. May be nil.
+	Waits func() (done func())
 	// Tell is called once at the end of the start, with the ports open and before the process says that it is ready: what it
 	// prints is there for a script that waits for /readyz. May be nil.
 	Tell func(*App)
@@ -148,7 +150,7 @@ func (a *App) openStore(ctx context.Context) error {
 	o := natsstore.Options{Namespace: spec.Namespace, Logger: a.o.Log.With("part", "store")}
 	var err error
 	if spec.Store.Address == release.StoreEmbedded {
-		o.Dir = filepath.Join(spec.DataDir, "store")
+		o.Dir, o.Waits = filepath.Join(spec.DataDir, "store"), a.o.Waits
 		a.store, err = natsstore.OpenEmbedded(ctx, o)
 	} else {
 		o.URLs, o.Creds, o.CA, o.Replicas = spec.Store.Address, spec.Store.Credentials, spec.Store.CA, spec.Store.Replicas

@@ -107,6 +107,7 @@ func (s *Store) putChunks(ctx context.Context, stream jetstream.Stream, name str
 // versions and of attempts that failed or crashed. It can't hit an attempt that may still succeed:
 // that one expects the manifest which we have just stored, so all its chunks lie behind it.
 func (s *Store) dropChunks(ctx context.Context, stream jetstream.Stream, name string, before uint64) {
+	defer s.opts.Waits()()
 	err := stream.Purge(ctx, jetstream.WithPurgeSubject(s.names.allChunks(name)), jetstream.WithPurgeSequence(before))
 	if err != nil {
 		// The next replacement does it.

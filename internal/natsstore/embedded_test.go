@@ -2,6 +2,7 @@ package natsstore
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,4 +58,39 @@ func TestEmbeddedReopen(t *testing.T) {
 
 func TestEmbeddedModel(t *testing.T) {
 	storetest.RunModel(t, func(t *testing.T) store.Store { return openDir(t, t.TempDir()) })
+}
+
+// Whoever wants to know when the disk is waited for is told so by each way to write, and when it is over.
+func TestWaits(t *testing.T) {
+	var begun, ended atomic.Int32
+	s, err := OpenEmbedded(t.Context(), Options{
+		Dir: t.TempDir(), Namespace: "test", MinFree: 1, Timeout: time.Minute,
+		Waits: func() func() {
+			begun.Add(1)
+			return func() { ended.Add(1) }
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for _, c := range []struct {
+		name  string
+		write func() error
+	}{
+		{"log", func() error { _, err := s.Append(t.Context(), "events", "id", []byte("x")); return err }},
+		{"keys", func() error {
+			_, err := s.Commit(t.Context(), store.Batch{Writes: []store.Write{{Key: "a.b", Value: []byte("x")}, {Key: "a.c", Value: []byte("x")}}})
+			return err
+		}},
+		{"blob", func() error { _, err := s.PutBlob(t.Context(), "b", []byte("x"), 0); return err }},
+	} {
+		before := begun.Load()
+		if err := c.write(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if b, e := begun.Load(), ended.Load(); b == before || b != e {
+			t.Errorf("%s: %d waits before it, then %d begun and %d ended", c.name, before, b, e)
+		}
+	}
 }

@@ -34,6 +34,9 @@ type Options struct {
 	// MinFree is how many bytes of the disk an embedded engine leaves to others: below it, logs
 	// and blobs are refused, below a quarter of it everything. Default 64 MiB.
 	MinFree int64
+	// Waits is told when an embedded engine is about to wait for the disk, and what it returns when it
+	// does no more. Called from many goroutines at once. Default: nobody is told.
+	Waits func() (done func())
 
 	// URLs are the servers of a cluster, comma separated.
 	URLs string
@@ -54,6 +57,9 @@ func (o *Options) defaults() {
 	setDefault(&o.MaxStore, 16<<30)
 	setDefault(&o.MinFree, 64<<20)
 	setDefault(&o.Replicas, 3)
+	if o.Waits == nil || o.Dir == "" {
+		o.Waits = func() func() { return func() {} }
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {

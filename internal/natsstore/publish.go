@@ -85,6 +85,7 @@ func incomplete(err error) bool {
 }
 
 func (s *Store) send(ctx context.Context, msgs []*nats.Msg) (ack, error) {
+	defer s.opts.Waits()()
 	last := len(msgs) - 1
 	id := ""
 	if last > 0 {
