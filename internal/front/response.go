@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"sluice.dev/sluice/internal/head"
 )
 
 // maxPending is how large an answer without a length may grow before it is sent in chunks.
@@ -33,7 +35,8 @@ type response struct {
 	close   bool
 	err     error // of the connection
 	pending []byte
-	trailer []string // announced
+	lines   []head.Line // further headers
+	trailer []string    // announced
 }
 
 func (w *response) begin(r *http.Request, b *body, closing bool) {
@@ -47,6 +50,10 @@ func (w *response) begin(r *http.Request, b *body, closing bool) {
 
 // Header implements http.ResponseWriter.
 func (w *response) Header() http.Header { return w.header }
+
+// Lines adds headers of another server's answer, whose head was read by package head, to those of Header, which must have none of
+// their names. They must stay as they are until WriteHeader has returned.
+func (w *response) Lines(lines []head.Line) { w.lines = lines }
 
 // SetReadDeadline bounds the reading of the body.
 func (w *response) SetReadDeadline(t time.Time) error {
@@ -86,11 +93,12 @@ func (w *response) WriteHeader(status int) {
 	for name, values := range w.header {
 		w.field(name, values)
 	}
-	if _, ok := w.header["Date"]; !ok {
+	dated, typed, coded := w.relayed()
+	if _, ok := w.header["Date"]; !ok && !dated {
 		w.writer.head("Date", date(time.Now()))
 	}
-	_, typed := w.header["Content-Type"]
-	w.untyped = !typed && bodyAllowed(status) && w.header.Get("Content-Encoding") == ""
+	_, ok := w.header["Content-Type"]
+	w.untyped = !ok && !typed && !coded && bodyAllowed(status) && w.header.Get("Content-Encoding") == ""
 	if !bodyAllowed(status) {
 		w.framed = true
 		w.endHead()
@@ -113,15 +121,41 @@ func (w *response) interim(status int) {
 
 // takeLength reads the handler's Content-Length; one that is none is dropped.
 func (w *response) takeLength() {
-	values := w.header["Content-Length"]
-	if len(values) == 0 || !bodyAllowed(w.status) {
-		return
+	if values := w.header["Content-Length"]; len(values) > 0 {
+		w.hasLength(values[0])
 	}
-	n, err := strconv.ParseInt(textproto.TrimString(values[0]), 10, 64)
-	if err != nil || n < 0 {
-		return
+}
+
+func (w *response) hasLength(value string) {
+	if n, err := strconv.ParseInt(textproto.TrimString(value), 10, 64); err == nil && n >= 0 && bodyAllowed(w.status) {
+		w.length = n
 	}
-	w.length = n
+}
+
+// relayed adds the lines of another server's answer, but for what is decided here, and says whether they hold a Date, a
+// Content-Type and a Content-Encoding.
+func (w *response) relayed() (dated, typed, coded bool) {
+	for i := range w.lines {
+		l := &w.lines[i]
+		switch l.Name {
+		case "Content-Length":
+			w.hasLength(l.Value)
+			continue
+		case "Date":
+			dated = true
+		case "Content-Type":
+			typed = true
+		case "Content-Encoding":
+			coded = coded || l.Value != ""
+		case "Connection", "Transfer-Encoding":
+			w.field(l.Name, []string{l.Value})
+			continue
+		}
+		if l.Name != "Content-Type" || w.status != http.StatusNotModified {
+			w.writer.pair(l.Name, l.Value)
+		}
+	}
+	return dated, typed, coded
 }
 
 // field adds the lines of one header, but for what is decided here.
@@ -317,7 +351,7 @@ func (w *response) frameWhole() {
 // forget lets go of what the next request does not need: it may be long in coming.
 func (w *response) forget() {
 	const many = 64
-	w.asked, w.body, w.pending, w.trailer = "", nil, nil, nil
+	w.asked, w.body, w.pending, w.trailer, w.lines = "", nil, nil, nil, nil
 	if len(w.header) > many {
 		w.header = nil // a map does not shrink
 	}

@@ -55,9 +55,14 @@ func (w *writer) head(name, value string) {
 	if strings.ContainsAny(value, "\r\n") {
 		value = lineBreaks.Replace(value)
 	}
+	w.pair(name, strings.Trim(value, " \t"))
+}
+
+// pair is head for a value that has no line break, and no blank at its ends.
+func (w *writer) pair(name, value string) {
 	w.buf = append(w.buf, name...)
 	w.buf = append(w.buf, ':', ' ')
-	w.buf = append(w.buf, strings.Trim(value, " \t")...)
+	w.buf = append(w.buf, value...)
 	w.buf = append(w.buf, '\r', '\n')
 }
 

@@ -265,26 +265,68 @@ func answerHeaders(dst, src http.Header) {
 	if len(src["Connection"]) > 0 {
 		dropHopByHop(src)
 	}
-	typed := false
 	for name, values := range src {
-		switch name {
-		case "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-			continue
-		case "Content-Type":
-			typed = true
-		}
-		if !strings.HasPrefix(name, ownPrefix) {
+		if !answerDrops(name) {
 			dst[name] = values
 		}
 	}
-	if !typed {
+	if _, typed := src["Content-Type"]; !typed {
 		dst["Content-Type"] = nil // keeps net/http from guessing one
 	}
 }
 
+// answerDrops says that a header of an upstream goes no further.
+func answerDrops(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade": // = hopByHop
+		return true
+	}
+	return strings.HasPrefix(name, ownPrefix)
+}
+
+// lister is a client's connection that takes an answer's headers as they came: no map is made of them, copied and gone through.
+type lister interface{ Lines(lines []upstream.Line) }
+
+// listed gives the client the headers of an answer as they came, as answerHeaders does. It returns false, and has done nothing, if
+// something is to be made of them: of a stream's.
+func listed(to lister, dst http.Header, lines []upstream.Line) bool {
+	typed := false
+	for i := range lines {
+		if lines[i].Name == "Content-Type" {
+			if typed = true; isEventStream(lines[i].Value) {
+				return false
+			}
+		}
+	}
+	kept := lines[:0]
+	for i := range lines {
+		if !answerDrops(lines[i].Name) {
+			kept = append(kept, lines[i])
+		}
+	}
+	to.Lines(kept)
+	if !typed {
+		dst["Content-Type"] = nil
+	}
+	return true
+}
+
+// headerOf makes a header of lines.
+func headerOf(lines []upstream.Line) http.Header {
+	h := make(http.Header, len(lines))
+	for _, l := range lines {
+		h[l.Name] = append(h[l.Name], l.Value)
+	}
+	return h
+}
+
 // eventStream says whether the answer is a stream of server-sent events.
 func eventStream(h http.Header) bool {
-	v := h.Get("Content-Type")
+	return isEventStream(h.Get("Content-Type"))
+}
+
+func isEventStream(v string) bool {
 	const want = "text/event-stream"
 	return len(v) >= len(want) && strings.EqualFold(v[:len(want)], want) &&
 		(len(v) == len(want) || v[len(want)] == ';' || v[len(want)] == ' ')

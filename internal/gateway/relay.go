@@ -171,6 +171,10 @@ func (x *exchange) send(o *outcome, v *version) (*http.Response, error) {
 		if v.hedge.After > 0 && s.hedgeable() {
 			resp, err = x.hedged(s)
 		} else {
+			if o.obs == nil && x.lists() {
+				x.lines = x.lines[:0]
+				s.lines = &x.lines
+			}
 			resp, err = s.send(x.g)
 		}
 		x.waited += s.waited
@@ -322,7 +326,7 @@ func (x *exchange) exposureID() release.Token {
 // relay copies the upstream's answer to the client as it comes.
 func (x *exchange) relay(try *outcome) (cut bool) {
 	resp, h := try.resp, x.w.Header()
-	answerHeaders(h, resp.Header) // none of which is the gateway's own: the stamp stays
+	x.pass(resp, h)
 	stream := eventStream(resp.Header)
 	if stream {
 		delete(h, "Content-Length")
@@ -357,6 +361,23 @@ func (x *exchange) relay(try *outcome) (cut bool) {
 		return false
 	}
 	return true
+}
+
+// lists says that nobody looks at the answer's headers, so that they may be passed on as they come.
+func (x *exchange) lists() bool {
+	_, ok := x.w.ResponseWriter.(lister)
+	return ok && !x.drawn && !x.w.grpc && x.upgrade == "" && !x.m.signals.header
+}
+
+// pass gives the client the answer's headers, none of which is the gateway's own: the stamp stays.
+func (x *exchange) pass(resp *http.Response, h http.Header) {
+	if resp.Header == nil {
+		if listed(x.w.ResponseWriter.(lister), h, x.lines) {
+			return
+		}
+		resp.Header = headerOf(x.lines)
+	}
+	answerHeaders(h, resp.Header)
 }
 
 // ended notes why an answer that had begun was not completed.

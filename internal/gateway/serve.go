@@ -15,6 +15,7 @@ import (
 	"sluice.dev/sluice/internal/assign"
 	"sluice.dev/sluice/internal/dialect"
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/upstream"
 )
 
 // exchange is one request on its way through the gateway. It belongs to the request's goroutine.
@@ -57,6 +58,7 @@ type exchange struct {
 
 	writer answer                          // what w points to
 	head   fields                          // of the request to the version, used again
+	lines  []upstream.Line                 // headers of the answer, if nobody looks at them; used again
 	values values                          // of headers that the gateway sets
 	inform func(status int, h http.Header) // = informed, made once
 	piece  func(b []byte) error            // = pumping.relay, made once
@@ -77,7 +79,8 @@ var exchanges = sync.Pool{New: func() any {
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
 func (x *exchange) recycle() {
 	clear(x.head[:cap(x.head)]) // of a longer try before, too
-	*x = exchange{head: x.head[:0], inform: x.inform, piece: x.piece}
+	clear(x.lines[:cap(x.lines)])
+	*x = exchange{head: x.head[:0], lines: x.lines[:0], inform: x.inform, piece: x.piece}
 	exchanges.Put(x)
 }
 

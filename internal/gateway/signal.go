@@ -22,6 +22,7 @@ type signals struct {
 	tokens      bool // one counts tokens
 	text        bool // one reads the text of a language model
 	document    bool // one reads the answer's JSON: of a stream, that which it would have been
+	header      bool // one reads a header of the answer
 	similar     bool // one compares the texts of a mirrored pair
 }
 
@@ -47,6 +48,8 @@ func compileSignals(list []release.Signal) (signals, error) {
 func (s *signals) needs(spec release.SelectorSpec) {
 	s.answer = true
 	switch spec.Kind {
+	case release.SelectHeader:
+		s.header = true
 	case release.SelectJSON:
 		s.answerJSON, s.document = true, true
 	case release.SelectText:

@@ -26,7 +26,7 @@ func sameResponse(t *testing.T, b []byte, method string) Verdict {
 	t.Helper()
 	asked := &http.Request{Method: method}
 	given := bytes.Clone(b)
-	ours, size, v := Response(given, asked)
+	ours, size, v := Response(given, asked, nil)
 	if !bytes.Equal(given, b) {
 		t.Fatalf("%q was changed into %q", b, given)
 	}
@@ -46,11 +46,34 @@ func sameResponse(t *testing.T, b []byte, method string) Verdict {
 		t.Fatalf("%q\nhere     %d bytes %+v\nnet/http %d bytes %+v", b, size, ours, theirSize, theirs)
 	}
 	apart(t, ours.Header)
+	sameLines(t, b, ours, asked)
 	parts(t, b, size, func(b []byte) Verdict {
-		_, _, v := Response(b, asked)
+		_, _, v := Response(b, asked, nil)
 		return v
 	})
 	return v
+}
+
+// sameLines checks that lines hold what the header of a plain answer does, behind what was there, and change nothing else.
+func sameLines(t *testing.T, b []byte, want *http.Response, asked *http.Request) {
+	t.Helper()
+	lines := []Line{{"There", "before"}}
+	given := bytes.Clone(b)
+	ours, _, v := Response(given, asked, &lines)
+	clear(given)
+	if v != Plain || ours.Header != nil || lines[0] != (Line{"There", "before"}) {
+		t.Fatalf("%q: verdict %d, header %v, lines %q", b, v, ours.Header, lines)
+	}
+	ours.Header = http.Header{}
+	for _, l := range lines[1:] {
+		ours.Header[l.Name] = append(ours.Header[l.Name], l.Value)
+	}
+	if len(ours.Header["Pragma"]) > 0 {
+		fixPragma(ours.Header) // what net/http adds did not come
+	}
+	if !reflect.DeepEqual(ours, want) {
+		t.Fatalf("%q\nby lines  %+v\nby header %+v", b, ours, want)
+	}
 }
 
 // apart checks that appending to a value writes into no other.

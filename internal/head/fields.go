@@ -297,6 +297,16 @@ func (f *fields) header(spelled string, drop uint8) http.Header {
 	return header
 }
 
+// lines appends the headers of a spelled head, without those of some kinds.
+func (f *fields) lines(to []Line, spelled string, drop uint8) []Line {
+	for _, h := range f.all() {
+		if h.kind.set()&drop == 0 {
+			to = append(to, Line{spelled[h.name:h.colon], spelled[h.from:h.to]})
+		}
+	}
+	return to
+}
+
 // fixPragma is what net/http does about the header that Cache-Control replaced.
 func fixPragma(header http.Header) {
 	if _, ok := header["Cache-Control"]; !ok && header["Pragma"][0] == "no-cache" {

@@ -11,20 +11,26 @@ type answer struct {
 	coding [1]string
 }
 
+// Line is a header as it came, but for its name, which is in its canonical form.
+type Line struct{ Name, Value string }
+
 // Response reads the head of an answer at the beginning of b. If it is Plain, size is how many bytes it has, and
 // resp is what http.ReadResponse makes of it for the request asked (of which it looks at the method alone; nil: GET),
 // but for the Body, which is nil. The caller finds that by what resp says: none for HEAD, 204 and 304, else chunks if
 // resp.ContentLength is -1, else that many bytes.
 //
+// If lines is not nil, the headers are appended to it in the order in which they came, instead of being made resp.Header, which is
+// nil then. Of an answer that is not Plain none are.
+//
 // Unusual are, beside what leaves doubt, statuses below 200 and above 599, and bodies that end with the connection.
-func Response(b []byte, asked *http.Request) (resp *http.Response, size int, v Verdict) {
+func Response(b []byte, asked *http.Request, lines *[]Line) (resp *http.Response, size int, v Verdict) {
 	f := borrow()
-	resp, size, v = f.response(b[:min(len(b), Max)], asked)
+	resp, size, v = f.response(b[:min(len(b), Max)], asked, lines)
 	pool.Put(f)
 	return resp, size, v
 }
 
-func (f *fields) response(b []byte, asked *http.Request) (resp *http.Response, size int, v Verdict) {
+func (f *fields) response(b []byte, asked *http.Request, lines *[]Line) (resp *http.Response, size int, v Verdict) {
 	status, start, v := statusLine(b)
 	if v != Plain {
 		return nil, 0, v
@@ -56,7 +62,11 @@ func (f *fields) response(b []byte, asked *http.Request) (resp *http.Response, s
 	if f.closing {
 		drop |= connection.set()
 	}
-	a.Header = f.header(s, drop)
+	if lines != nil {
+		*lines = f.lines(*lines, s, drop)
+	} else {
+		a.Header = f.header(s, drop)
+	}
 	return &a.Response, size, Plain
 }
 

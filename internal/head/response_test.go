@@ -127,7 +127,7 @@ func TestResponse(t *testing.T) {
 }
 
 func TestResponseToNobody(t *testing.T) {
-	r, _, v := Response([]byte("HTTP/1.1 204 No\r\n\r\n"), nil)
+	r, _, v := Response([]byte("HTTP/1.1 204 No\r\n\r\n"), nil, nil)
 	if v != Plain || r.Request != nil {
 		t.Errorf("verdict %d, %v", v, r)
 	}
@@ -155,7 +155,7 @@ func BenchmarkResponse(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, v := Response(c.head, asked); v != Plain {
+				if _, _, v := Response(c.head, asked, nil); v != Plain {
 					b.Fatal(v)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"sluice.dev/sluice/internal/head"
 	"sluice.dev/sluice/internal/socket"
 )
 
@@ -92,6 +93,10 @@ type Request struct {
 	Until   time.Time     // when the whole answer must be there; zero: no limit
 	Between time.Duration // within which each piece of the body must follow another; 0: no limit
 
+	// Lines is where the headers of the answer go, in the order in which they came, instead of its Header, which is nil then; nil: they
+	// go there. An answer whose head is unusual has a Header in any case. A request that is sent again begins anew.
+	Lines *[]Line
+
 	// Informed is told of 1xx answers; nil: they are dropped.
 	Informed func(status int, h http.Header)
 	// Waited is how long the request waited for a connection. Set by Do.
@@ -103,6 +108,9 @@ type Field struct {
 	Name   string // in its canonical form
 	Values []string
 }
+
+// Line is a header of an answer, as it came; its name is in its canonical form.
+type Line = head.Line
 
 // Host returns the host of an address with scheme http or https.
 func (c *Client) Host(u *url.URL) *Host {

@@ -211,7 +211,7 @@ func (c *conn) head(r *Request) (*http.Response, error) {
 	c.said, c.asked.Method = true, r.Method
 	limit := or(c.host.client.MaxHeader, defaultMaxHeader)
 	for {
-		resp, size, v := head.Response(c.in.bytes(), &c.asked)
+		resp, size, v := head.Response(c.in.bytes(), &c.asked, r.Lines)
 		switch {
 		case v == head.Plain && int64(size) > limit:
 			return nil, ErrHeaderTooLarge
