@@ -27,6 +27,7 @@ type watch struct {
 	request *requestContext // nil: none is served
 	free    bool            // nobody else reads from the connection
 	due     bool            // the request has lasted
+	armed   bool            // timer is set, for the present request or an earlier one
 	reading bool            // ahead, in a goroutine
 
 	id   uint64 // of the connection among the server's hang-ups, from its first watch on; 0: none so far
@@ -37,8 +38,16 @@ type watch struct {
 // begin starts the time of a request. free says that its body is at its end.
 func (w *watch) begin(r *requestContext, free bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.request, w.free, w.due = r, free, false
-	w.mu.Unlock()
+	if w.id == 0 || w.hung { // else there is nothing to see before the system tells
+		w.arm()
+	}
+}
+
+// arm sets the time after which the request has lasted. It needs the lock.
+func (w *watch) arm() {
+	w.armed = true
 	if w.timer == nil {
 		w.timer = time.AfterFunc(watchAfter, w.fire)
 		return
@@ -94,6 +103,8 @@ func (w *watch) HungUp(uint64) {
 		_ = w.c.net.SetReadDeadline(past)
 	case w.watches():
 		w.look()
+	case w.request != nil && !w.due:
+		w.arm()
 	}
 }
 
@@ -161,9 +172,12 @@ func (w *watch) read() {
 
 // end stops the watch over the present request and waits until the connection is its owner's again.
 func (w *watch) end() {
-	w.timer.Stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.armed {
+		w.armed = false
+		w.timer.Stop()
+	}
 	w.request = nil
 	for first := true; w.reading; first = false {
 		if first {

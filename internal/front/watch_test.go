@@ -20,7 +20,7 @@ func (r *running) watched(n int) {
 		m = 0
 		for _, c := range r.all() {
 			c.watch.mu.Lock()
-			if c.watch.watches() && (c.watch.id != 0 || c.watch.reading) {
+			if w := &c.watch; w.request != nil && w.free && (w.id != 0 || w.watches() && w.reading) {
 				m++
 			}
 			c.watch.mu.Unlock()
