@@ -102,6 +102,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Whole says that all that is left of the body has come: no read of it waits.
+func (b *body) Whole() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.reading && b.left <= int64(len(b.c.in.bytes()))
+}
+
 // enter begins a read, under the deadline if it is one from the socket.
 func (b *body) enter() (left int64, err error) {
 	b.mu.Lock()

@@ -204,6 +204,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchanges.Get().(*exchange)
 	out := &x.writer
 	*out = answer{ResponseWriter: w, grpc: isGRPC(r)}
+	out.timed, _ = w.(timed)
 	defer g.caught(out)
 	if own, ok := strings.CutPrefix(r.URL.Path, "/-/sluice"); ok && (own == "" || own[0] == '/') {
 		g.serveOwn(out, r, own)
@@ -228,6 +229,7 @@ func deepen() byte {
 // answer remembers whether anything has been said.
 type answer struct {
 	http.ResponseWriter
+	timed timed // = ResponseWriter; nil: it is not so
 	begun bool
 	grpc  bool // the client speaks gRPC
 }
@@ -254,24 +256,24 @@ type timed interface {
 
 // SetReadDeadline bounds the reading of the request. Not every connection can.
 func (a *answer) SetReadDeadline(t time.Time) error {
-	if w, ok := a.ResponseWriter.(timed); ok {
-		return w.SetReadDeadline(t)
+	if a.timed != nil {
+		return a.timed.SetReadDeadline(t)
 	}
 	return http.NewResponseController(a.ResponseWriter).SetReadDeadline(t)
 }
 
 // SetWriteDeadline bounds the writing of the answer. Not every connection can.
 func (a *answer) SetWriteDeadline(t time.Time) error {
-	if w, ok := a.ResponseWriter.(timed); ok {
-		return w.SetWriteDeadline(t)
+	if a.timed != nil {
+		return a.timed.SetWriteDeadline(t)
 	}
 	return http.NewResponseController(a.ResponseWriter).SetWriteDeadline(t)
 }
 
 // FlushError sends what is buffered.
 func (a *answer) FlushError() error {
-	if w, ok := a.ResponseWriter.(timed); ok {
-		return w.FlushError()
+	if a.timed != nil {
+		return a.timed.FlushError()
 	}
 	return http.NewResponseController(a.ResponseWriter).Flush()
 }

@@ -288,28 +288,27 @@ func answerDrops(name string) bool {
 // lister is a client's connection that takes an answer's headers as they came: no map is made of them, copied and gone through.
 type lister interface{ Lines(lines []upstream.Line) }
 
-// listed gives the client the headers of an answer as they came, as answerHeaders does. It returns false, and has done nothing, if
-// something is to be made of them: of a stream's.
-func listed(to lister, dst http.Header, lines []upstream.Line) bool {
+// passable is answerHeaders for headers that are passed on as they came: it returns, in place, those that go to the client. false: of
+// these, a stream's, something is to be made; nothing was done then.
+func passable(lines []upstream.Line, dst http.Header) (kept []upstream.Line, ok bool) {
 	typed := false
 	for i := range lines {
 		if lines[i].Name == "Content-Type" {
 			if typed = true; isEventStream(lines[i].Value) {
-				return false
+				return nil, false
 			}
 		}
 	}
-	kept := lines[:0]
+	kept = lines[:0]
 	for i := range lines {
 		if !answerDrops(lines[i].Name) {
 			kept = append(kept, lines[i])
 		}
 	}
-	to.Lines(kept)
 	if !typed {
 		dst["Content-Type"] = nil
 	}
-	return true
+	return kept, true
 }
 
 // headerOf makes a header of lines.

@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/upstream"
 )
 
 // statusGone is recorded when the client went away before it was told a status (nginx's word).
@@ -282,7 +284,9 @@ func (o *outcome) status() uint16 {
 // deliver gives the client the answer, or the gateway's error in its place.
 func (x *exchange) deliver(try *outcome) (cut bool) {
 	x.e.Fault, x.e.Status = try.fault, try.status()
-	x.stamp(x.w.Header())
+	if try.resp == nil || try.resp.Header != nil { // else it goes with the others
+		x.stamp(x.w.Header())
+	}
 	if x.r.ProtoMajor == 1 && x.sent != nil && !x.sent.finished() {
 		x.w.Header()["Connection"] = []string{"close"} // where the body ends can't be known before it is read
 	}
@@ -308,11 +312,28 @@ func (x *exchange) stamp(h http.Header) {
 		h[HeaderVersion] = []string{x.m.arms[x.served].version.name}
 		h[HeaderArm] = []string{strconv.Itoa(int(x.e.Arm))}
 	}
-	if !x.count {
-		return
+	if x.count {
+		h[HeaderID] = x.values.one(strings.Clone(x.exposureToken()))
 	}
+}
+
+// stamped is stamp for an answer's headers as they come. What it adds is valid as long as the exchange.
+func (x *exchange) stamped(lines []upstream.Line) []upstream.Line {
+	if x.g.opts.Expose {
+		lines = append(lines, upstream.Line{Name: HeaderVersion, Value: x.m.arms[x.served].version.name},
+			upstream.Line{Name: HeaderArm, Value: strconv.Itoa(int(x.e.Arm))})
+	}
+	if x.count {
+		lines = append(lines, upstream.Line{Name: HeaderID, Value: x.exposureToken()})
+	}
+	return lines
+}
+
+// exposureToken is the exposure id as clients get it, in the exchange's memory.
+func (x *exchange) exposureToken() string {
 	t := x.exposureID()
-	h[HeaderID] = x.values.one(string(x.g.opts.Keyring().AppendToken(x.token[:0], &t)))
+	b := x.g.opts.Keyring().AppendToken(x.token[:0], &t)
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 func (x *exchange) exposureID() release.Token {
@@ -372,10 +393,13 @@ func (x *exchange) lists() bool {
 // pass gives the client the answer's headers, none of which is the gateway's own: the stamp stays.
 func (x *exchange) pass(resp *http.Response, h http.Header) {
 	if resp.Header == nil {
-		if listed(x.w.ResponseWriter.(lister), h, x.lines) {
+		if kept, ok := passable(x.lines, h); ok {
+			x.lines = x.stamped(kept)
+			x.w.ResponseWriter.(lister).Lines(x.lines)
 			return
 		}
 		resp.Header = headerOf(x.lines)
+		x.stamp(h)
 	}
 	answerHeaders(h, resp.Header)
 }

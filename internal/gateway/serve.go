@@ -228,19 +228,24 @@ func (x *exchange) flows() bool {
 
 // readBody reads the body under a deadline. A connection without deadlines (a test's recorder) is bounded by its own server,
 // if at all.
-func (x *exchange) readBody(limit int64) (*payload, error) {
-	if x.r.ProtoMajor == 2 {
+func (x *exchange) readBody(limit int64) (_ *payload, err error) {
+	b, ok := x.r.Body.(interface{ Whole() bool })
+	switch here := ok && b.Whole(); {
+	case here: // nothing is waited for
+	case x.r.ProtoMajor == 2:
 		x.g.lates.begin(&x.late, x.w)
 		defer x.g.lates.end(&x.late)
-	} else {
+	default:
 		_ = x.w.SetReadDeadline(time.Now().Add(x.g.opts.Limits.BodyTime))
+		defer func() {
+			if err == nil {
+				_ = x.w.SetReadDeadline(time.Time{})
+			}
+		}()
 	}
 	p, err := readPayload(x.r.Body, x.r.ContentLength, limit, &x.g.memory)
 	if err != nil {
 		return nil, err
-	}
-	if x.r.ProtoMajor != 2 {
-		_ = x.w.SetReadDeadline(time.Time{})
 	}
 	_ = x.r.Body.Close() // it is at its end: the server need not look for more of it
 	return p, nil
