@@ -174,8 +174,7 @@ func (x *exchange) send(o *outcome, v *version) (*http.Response, error) {
 			resp, err = x.hedged(s)
 		} else {
 			if o.obs == nil && x.lists() {
-				x.lines = x.lines[:0]
-				s.lines = &x.lines
+				s.reply = &x.reply
 			}
 			resp, err = s.send(x.g)
 		}
@@ -393,12 +392,13 @@ func (x *exchange) lists() bool {
 // pass gives the client the answer's headers, none of which is the gateway's own: the stamp stays.
 func (x *exchange) pass(resp *http.Response, h http.Header) {
 	if resp.Header == nil {
-		if kept, ok := passable(x.lines, h); ok {
-			x.lines = x.stamped(kept)
-			x.w.ResponseWriter.(lister).Lines(x.lines)
+		if kept, ok := passable(x.reply.Head.Lines, h); ok {
+			lines := x.stamped(kept)
+			x.reply.Head.Lines = lines // it may have grown
+			x.w.ResponseWriter.(lister).Lines(lines)
 			return
 		}
-		resp.Header = headerOf(x.lines)
+		resp.Header = headerOf(x.reply.Head.Lines)
 		x.stamp(h)
 	}
 	answerHeaders(h, resp.Header)

@@ -32,7 +32,7 @@ type sending struct {
 	upgrade string
 	grpc    bool
 
-	lines  *[]upstream.Line // where the answer's headers may go; nil: into its Header
+	reply  *upstream.Answer // where the answer may lie, without a Header; nil: in memory of its own
 	ask    upstream.Request
 	room   [3][]byte
 	cancel context.CancelCauseFunc // ends a request by HTTP/2; nil for others
@@ -74,7 +74,7 @@ func (s *sending) byH1(begun time.Time) (*http.Response, error) {
 	v, a := s.v, &s.ask
 	*a = upstream.Request{}
 	a.Method, a.Target, a.Host, a.Fields = s.r.Method, target(s.out.url), v.host, s.out.header
-	a.Lines = s.lines
+	a.Answer = s.reply
 	a.Until, a.Between, a.Informed, a.Upgrade = begun.Add(v.timeout), v.timeouts.Between.Std(), s.inform, s.upgrade
 	if d := v.timeouts.Headers.Std(); d > 0 {
 		a.HeadBy = begun.Add(d)

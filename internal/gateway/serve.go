@@ -58,7 +58,7 @@ type exchange struct {
 
 	writer answer                          // what w points to
 	head   fields                          // of the request to the version, used again
-	lines  []upstream.Line                 // headers of the answer, if nobody looks at them; used again
+	reply  upstream.Answer                 // if nobody looks at its headers
 	values values                          // of headers that the gateway sets
 	inform func(status int, h http.Header) // = informed, made once
 	piece  func(b []byte) error            // = pumping.relay, made once
@@ -79,8 +79,10 @@ var exchanges = sync.Pool{New: func() any {
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
 func (x *exchange) recycle() {
 	clear(x.head[:cap(x.head)]) // of a longer try before, too
-	clear(x.lines[:cap(x.lines)])
-	*x = exchange{head: x.head[:0], lines: x.lines[:0], inform: x.inform, piece: x.piece}
+	lines := x.reply.Head.Lines
+	clear(lines[:cap(lines)])
+	*x = exchange{head: x.head[:0], inform: x.inform, piece: x.piece}
+	x.reply.Head.Lines = lines[:0]
 	exchanges.Put(x)
 }
 

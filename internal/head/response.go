@@ -4,10 +4,11 @@ import "net/http"
 
 const version = "HTTP/1.1"
 
-// answer is a response with what else it needs, in one piece of memory.
-type answer struct {
-	http.Response
+// Answer is memory for an answer's head, which may be used again when nobody needs that any more. Its zero value is ready.
+type Answer struct {
+	Lines []Line // the headers, in the order in which they came
 
+	resp   http.Response
 	coding [1]string
 }
 
@@ -19,18 +20,18 @@ type Line struct{ Name, Value string }
 // but for the Body, which is nil. The caller finds that by what resp says: none for HEAD, 204 and 304, else chunks if
 // resp.ContentLength is -1, else that many bytes.
 //
-// If lines is not nil, the headers are appended to it in the order in which they came, instead of being made resp.Header, which is
-// nil then. Of an answer that is not Plain none are.
+// If into is not nil, resp lies there, and so do the headers, as Lines; resp.Header is nil then. An answer that is not Plain leaves it
+// as it is.
 //
 // Unusual are, beside what leaves doubt, statuses below 200 and above 599, and bodies that end with the connection.
-func Response(b []byte, asked *http.Request, lines *[]Line) (resp *http.Response, size int, v Verdict) {
+func Response(b []byte, asked *http.Request, into *Answer) (resp *http.Response, size int, v Verdict) {
 	f := borrow()
-	resp, size, v = f.response(b[:min(len(b), Max)], asked, lines)
+	resp, size, v = f.response(b[:min(len(b), Max)], asked, into)
 	pool.Put(f)
 	return resp, size, v
 }
 
-func (f *fields) response(b []byte, asked *http.Request, lines *[]Line) (resp *http.Response, size int, v Verdict) {
+func (f *fields) response(b []byte, asked *http.Request, into *Answer) (resp *http.Response, size int, v Verdict) {
 	status, start, v := statusLine(b)
 	if v != Plain {
 		return nil, 0, v
@@ -44,30 +45,35 @@ func (f *fields) response(b []byte, asked *http.Request, lines *[]Line) (resp *h
 		return nil, 0, Unusual
 	}
 	s := f.spell(b[:size])
-	a := &answer{Response: http.Response{
+	a := into
+	if a == nil {
+		a = &Answer{}
+	}
+	resp = &a.resp
+	*resp = http.Response{
 		Status: s[len(version)+1 : start-2], StatusCode: status,
 		Proto: version, ProtoMajor: 1, ProtoMinor: 1,
 		ContentLength: f.length, Close: f.closing, Request: asked,
-	}}
+	}
 	switch {
 	case f.count[coding] > 0:
 		a.coding[0] = "chunked"
-		a.TransferEncoding, a.ContentLength = a.coding[:], -1
+		resp.TransferEncoding, resp.ContentLength = a.coding[:], -1
 	case silent && f.count[length] == 0:
-		a.ContentLength = -1
+		resp.ContentLength = -1
 	case bodiless && !silent:
-		a.ContentLength = 0
+		resp.ContentLength = 0
 	}
 	drop := coding.set()
 	if f.closing {
 		drop |= connection.set()
 	}
-	if lines != nil {
-		*lines = f.lines(*lines, s, drop)
+	if into != nil {
+		a.Lines = f.lines(a.Lines[:0], s, drop)
 	} else {
-		a.Header = f.header(s, drop)
+		resp.Header = f.header(s, drop)
 	}
-	return &a.Response, size, Plain
+	return resp, size, Plain
 }
 
 // statusLine reads a line such as HTTP/1.1 200 OK, of which the text may be missing.

@@ -45,8 +45,11 @@ func (c *conn) begin(r *Request, resp *http.Response) {
 			_ = c.net.SetWriteDeadline(r.Until)
 		}
 	}
-	// One for each answer: its owner may close it again when the connection already serves another.
-	b := &body{c: c, from: resp.Body, resp: resp, until: r.Until, between: r.Between, reusable: !resp.Close}
+	b := &body{}
+	if r.Answer != nil {
+		b = &r.Answer.body // not the connection's: its owner may close it again when that already serves another
+	}
+	*b = body{c: c, from: resp.Body, resp: resp, until: r.Until, between: r.Between, reusable: !resp.Close}
 	switch {
 	case b.from != nil:
 	case r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified:

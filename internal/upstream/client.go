@@ -93,9 +93,9 @@ type Request struct {
 	Until   time.Time     // when the whole answer must be there; zero: no limit
 	Between time.Duration // within which each piece of the body must follow another; 0: no limit
 
-	// Lines is where the headers of the answer go, in the order in which they came, instead of its Header, which is nil then; nil: they
-	// go there. An answer whose head is unusual has a Header in any case. A request that is sent again begins anew.
-	Lines *[]Line
+	// Answer is memory for the answer. If it is given, the answer's headers are its Lines, in the order in which they came, and
+	// its Header is nil, unless its head is unusual. nil: there is new memory, and a Header.
+	Answer *Answer
 
 	// Informed is told of 1xx answers; nil: they are dropped.
 	Informed func(status int, h http.Header)
@@ -111,6 +111,14 @@ type Field struct {
 
 // Line is a header of an answer, as it came; its name is in its canonical form.
 type Line = head.Line
+
+// Answer is memory for an answer. It may be used for another when the answer's body has been closed, or its end been read, and nobody
+// touches it any more. Its zero value is ready.
+type Answer struct {
+	Head head.Answer
+
+	body body
+}
 
 // Host returns the host of an address with scheme http or https.
 func (c *Client) Host(u *url.URL) *Host {

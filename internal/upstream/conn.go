@@ -209,9 +209,13 @@ func (c *conn) head(r *Request) (*http.Response, error) {
 		return nil, err
 	}
 	c.said, c.asked.Method = true, r.Method
+	var into *head.Answer
+	if r.Answer != nil {
+		into = &r.Answer.Head
+	}
 	limit := or(c.host.client.MaxHeader, defaultMaxHeader)
 	for {
-		resp, size, v := head.Response(c.in.bytes(), &c.asked, r.Lines)
+		resp, size, v := head.Response(c.in.bytes(), &c.asked, into)
 		switch {
 		case v == head.Plain && int64(size) > limit:
 			return nil, ErrHeaderTooLarge
