@@ -41,6 +41,7 @@ type conn struct {
 	swept  int       // of them
 	readBy time.Time // the deadline that is set; zero: none
 	resp   response
+	header http.Header // empty, for the next request's head; nil: none is left
 	watch  watch
 
 	lingers bool // it is to be closed, and the client may still read

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -75,5 +76,42 @@ func TestLines(t *testing.T) {
 				t.Errorf("as lines %v %q\nset      %v %q", got, body, want, wantBody)
 			}
 		})
+	}
+}
+
+// A request's header is its own, unless the handler says that nobody needs it.
+func TestRelease(t *testing.T) {
+	var kept []http.Header
+	r := onSockets(t, config(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/release" {
+			w.(*response).Release()
+		} else {
+			kept = append(kept, r.Header)
+		}
+		_, _ = io.WriteString(w, r.Header.Get("A")+r.Header.Get("B"))
+	}))
+	u := r.dial()
+	many := ""
+	for i := range 40 {
+		many += fmt.Sprintf("Many-%d: x\r\n", i)
+	}
+	for i, c := range []struct{ path, headers, want string }{
+		{"/release", "A: 1\r\n", "1"},
+		{"/release", "B: 2\r\n", "2"},
+		{"/keep", "A: 3\r\n", "3"},
+		{"/release", "", ""},
+		{"/keep", "B: 4\r\n", "4"},
+		{"/release", many + "A: 5\r\n", "5"},
+		{"/keep", "B: 6\r\n", "6"},
+		{"/release", "A: 7\r\nA: 8\r\n", "7"},
+	} {
+		u.send("GET " + c.path + " HTTP/1.1\r\nHost: h\r\n" + c.headers + "\r\n")
+		if u.gets(c.want); t.Failed() {
+			t.Fatalf("request %d", i)
+		}
+	}
+	want := []http.Header{{"A": {"3"}}, {"B": {"4"}}, {"B": {"6"}}}
+	if !reflect.DeepEqual(kept, want) {
+		t.Errorf("kept %v, not %v", kept, want)
 	}
 }

@@ -26,6 +26,7 @@ func newExchange(c *conn) *exchange {
 	x := &exchange{ctx: requestContext{Context: c.ctx}}
 	x.body.c, x.body.ctx = c, &x.ctx
 	x.request = *x.request.WithContext(&x.ctx) // nobody else can give it one; the copy stays on the stack
+	x.request.Header, c.header = c.header, nil
 	return x
 }
 
@@ -60,6 +61,9 @@ func (c *conn) answer(x *exchange) bool {
 	c.watch.end()
 	ctx.cancel(context.Canceled)
 	b.end() // nobody else reads from here on
+	if w.released {
+		c.keep(r.Header)
+	}
 	if !w.finish() {
 		return false
 	}
@@ -69,6 +73,15 @@ func (c *conn) answer(x *exchange) bool {
 		return false
 	}
 	return c.state.CompareAndSwap(stateActive, stateIdle)
+}
+
+// keep takes a header that nobody needs any more for the next request.
+func (c *conn) keep(h http.Header) {
+	const many = 16
+	if len(h) <= many { // a map does not shrink
+		clear(h)
+		c.header = h
+	}
 }
 
 // maxRest is how much of a body that nobody wanted is read so that the connection can be kept.

@@ -36,7 +36,9 @@ type response struct {
 	err     error // of the connection
 	pending []byte
 	lines   []head.Line // further headers
-	trailer []string    // announced
+
+	released bool     // nobody needs the request's header any more
+	trailer  []string // announced
 }
 
 func (w *response) begin(r *http.Request, b *body, closing bool) {
@@ -54,6 +56,10 @@ func (w *response) Header() http.Header { return w.header }
 // Lines adds headers of another server's answer, whose head was read by package head, to those of Header, which must have none of
 // their names. They must stay as they are until WriteHeader has returned.
 func (w *response) Lines(lines []head.Line) { w.lines = lines }
+
+// Release says that nobody will touch the Header of the request, the map, when the handler has returned: it may serve for the
+// next. Its values remain whose they are.
+func (w *response) Release() { w.released = true }
 
 // SetReadDeadline bounds the reading of the body.
 func (w *response) SetReadDeadline(t time.Time) error {

@@ -205,11 +205,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &x.writer
 	*out = answer{ResponseWriter: w, grpc: isGRPC(r)}
 	out.timed, _ = w.(timed)
+	out.front, _ = w.(fronted)
 	defer g.caught(out)
 	if own, ok := strings.CutPrefix(r.URL.Path, "/-/sluice"); ok && (own == "" || own[0] == '/') {
 		g.serveOwn(out, r, own)
 	} else {
 		g.serve(x, r)
+	}
+	if out.front != nil && x.alone() {
+		out.front.Release()
 	}
 	x.recycle() // not after a panic: who knows who holds a part of it
 }
@@ -229,7 +233,8 @@ func deepen() byte {
 // answer remembers whether anything has been said.
 type answer struct {
 	http.ResponseWriter
-	timed timed // = ResponseWriter; nil: it is not so
+	timed timed   // = ResponseWriter; nil: it is not so
+	front fronted // the same
 	begun bool
 	grpc  bool // the client speaks gRPC
 }
@@ -252,6 +257,14 @@ type timed interface {
 	SetReadDeadline(t time.Time) error
 	SetWriteDeadline(t time.Time) error
 	FlushError() error
+}
+
+// fronted is a client's connection of package front.
+type fronted interface {
+	// Lines takes an answer's headers as they came: no map is made of them, copied and gone through.
+	Lines(lines []upstream.Line)
+	// Release says that nobody touches the request's Header any more.
+	Release()
 }
 
 // SetReadDeadline bounds the reading of the request. Not every connection can.

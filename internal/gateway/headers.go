@@ -285,9 +285,6 @@ func answerDrops(name string) bool {
 	return strings.HasPrefix(name, ownPrefix)
 }
 
-// lister is a client's connection that takes an answer's headers as they came: no map is made of them, copied and gone through.
-type lister interface{ Lines(lines []upstream.Line) }
-
 // passable is answerHeaders for headers that are passed on as they came: it returns, in place, those that go to the client. false: of
 // these, a stream's, something is to be made; nothing was done then.
 func passable(lines []upstream.Line, dst http.Header) (kept []upstream.Line, ok bool) {

@@ -30,6 +30,7 @@ type shot struct {
 // which there is a head counts, unless it is a failure and the other may still be better; the other
 // request is cancelled. The exposure is one, and its time runs from the first request.
 func (x *exchange) hedged(s *sending) (*http.Response, error) {
+	x.shot = true
 	answers := make(chan *shot, 2)
 	fire := func() *shot {
 		t := &shot{s: &sending{}}

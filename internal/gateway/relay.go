@@ -385,8 +385,7 @@ func (x *exchange) relay(try *outcome) (cut bool) {
 
 // lists says that nobody looks at the answer's headers, so that they may be passed on as they come.
 func (x *exchange) lists() bool {
-	_, ok := x.w.ResponseWriter.(lister)
-	return ok && !x.drawn && !x.w.grpc && x.upgrade == "" && !x.m.signals.header
+	return x.w.front != nil && !x.drawn && !x.w.grpc && x.upgrade == "" && !x.m.signals.header
 }
 
 // pass gives the client the answer's headers, none of which is the gateway's own: the stamp stays.
@@ -395,7 +394,7 @@ func (x *exchange) pass(resp *http.Response, h http.Header) {
 		if kept, ok := passable(x.reply.Head.Lines, h); ok {
 			lines := x.stamped(kept)
 			x.reply.Head.Lines = lines // it may have grown
-			x.w.ResponseWriter.(lister).Lines(lines)
+			x.w.front.Lines(lines)
 			return
 		}
 		resp.Header = headerOf(x.reply.Head.Lines)

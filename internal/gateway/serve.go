@@ -36,6 +36,7 @@ type exchange struct {
 	unit   string
 	count  bool // e is recorded
 	copied bool // a mirrored copy is wanted
+	shot   bool // it was hedged
 	served int  // the arm that answers
 	probe  bool // the breaker let this one through to try
 	divert diversion
@@ -75,6 +76,11 @@ var exchanges = sync.Pool{New: func() any {
 	x.inform, x.piece = x.informed, x.pumping.relay
 	return x
 }}
+
+// alone says that nobody but the exchange was given the request.
+func (x *exchange) alone() bool {
+	return !x.shot && x.sent == nil && x.upgrade == ""
+}
 
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
 func (x *exchange) recycle() {

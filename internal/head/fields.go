@@ -264,16 +264,19 @@ func canonical(s *strings.Builder, name []byte) {
 	}
 }
 
-// header makes the header of a spelled head, without those of some kinds. As with textproto, all first values stand
+// header makes the header of a spelled head, without those of some kinds, in a map that is empty or nil. As with textproto, all first values stand
 // in one array, and who appends to one does not write into the next.
-func (f *fields) header(spelled string, drop uint8) http.Header {
+func (f *fields) header(header http.Header, spelled string, drop uint8) http.Header {
 	n := f.n
 	for k, count := range f.count {
 		if kind(k).set()&drop != 0 {
 			n -= count
 		}
 	}
-	header, values := make(http.Header, n), make([]string, n)
+	if header == nil {
+		header = make(http.Header, n)
+	}
+	values := make([]string, n)
 	var seen uint64 // a bit for what names look like: most have their own, and need not be looked for
 	for _, h := range f.all() {
 		if h.kind.set()&drop != 0 {

@@ -7,7 +7,7 @@ import (
 )
 
 // Request reads the head of a request at the beginning of b. If it is Plain, size is how many bytes it has, closing
-// says that the client wants no further request served, and r, which must be zero but for its context, is what
+// says that the client wants no further request served, and r, which must be zero but for its context and, if it is empty, its Header, is what
 // http.ReadRequest makes of it, but for the Body, which is nil: the caller finds r.ContentLength bytes behind the
 // head. u, which must be zero, is r.URL then. A head that is Partial leaves r and u as they are; after one that is
 // Unusual they may hold anything.
@@ -43,7 +43,7 @@ func (f *fields) request(b []byte, r *http.Request, u *url.URL) (size int, v Ver
 	}
 	r.URL, r.Proto, r.ProtoMajor, r.ProtoMinor = u, version, 1, 1
 	r.ContentLength, r.Close = f.length, f.closing
-	r.Header = f.header(s, hostKind.set())
+	r.Header = f.header(r.Header, s, hostKind.set())
 	return size, Plain
 }
 

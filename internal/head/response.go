@@ -71,7 +71,7 @@ func (f *fields) response(b []byte, asked *http.Request, into *Answer) (resp *ht
 	if into != nil {
 		a.Lines = f.lines(a.Lines[:0], s, drop)
 	} else {
-		resp.Header = f.header(s, drop)
+		resp.Header = f.header(nil, s, drop)
 	}
 	return resp, size, Plain
 }
