@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"sync"
 	"testing"
 
 	"sluice.dev/sluice/internal/head"
@@ -81,12 +82,15 @@ func TestLines(t *testing.T) {
 
 // A request's header is its own, unless the handler says that nobody needs it.
 func TestRelease(t *testing.T) {
+	var mu sync.Mutex
 	var kept []http.Header
 	r := onSockets(t, config(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/release" {
 			w.(*response).Release()
 		} else {
+			mu.Lock()
 			kept = append(kept, r.Header)
+			mu.Unlock()
 		}
 		_, _ = io.WriteString(w, r.Header.Get("A")+r.Header.Get("B"))
 	}))
@@ -110,6 +114,8 @@ func TestRelease(t *testing.T) {
 			t.Fatalf("request %d", i)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	want := []http.Header{{"A": {"3"}}, {"B": {"4"}}, {"B": {"6"}}}
 	if !reflect.DeepEqual(kept, want) {
 		t.Errorf("kept %v, not %v", kept, want)
