@@ -41,7 +41,7 @@ type conn struct {
 	swept  int       // of them
 	readBy time.Time // the deadline that is set; zero: none
 	resp   response
-	header http.Header // empty, for the next request's head; nil: none is left
+	spare  *exchange // for the next request; nil: there is none
 	watch  watch
 
 	lingers bool // it is to be closed, and the client may still read
@@ -93,9 +93,11 @@ func (c *conn) until(t time.Time) {
 func (c *conn) serve() {
 	defer c.end()
 	for !c.used || c.flow() {
-		if x := c.next(); x == nil || !c.answer(x) {
+		x := c.next()
+		if x == nil || !c.answer(x) {
 			break
 		}
+		c.keep(x)
 	}
 	if c.lingers {
 		c.linger()
@@ -140,6 +142,7 @@ func (c *conn) serveWhole(n int) (more bool) {
 			c.over = true
 			return false
 		}
+		c.keep(x)
 	}
 }
 

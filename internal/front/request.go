@@ -12,7 +12,8 @@ import (
 	"sluice.dev/sluice/internal/head"
 )
 
-// exchange is what one request needs, in one piece of memory. A handler that keeps the request keeps all of it.
+// exchange is what one request needs, in one piece of memory. A handler that keeps the request keeps all of it; one that says that
+// nobody does leaves it to the connection's next request.
 type exchange struct {
 	ctx     requestContext
 	body    body
@@ -23,11 +24,20 @@ type exchange struct {
 }
 
 func newExchange(c *conn) *exchange {
-	x := &exchange{ctx: requestContext{Context: c.ctx}}
+	x := c.spare
+	if c.spare = nil; x == nil {
+		x = &exchange{}
+		x.begin(c, nil)
+	}
+	return x
+}
+
+// begin makes x that of a request that is to be read. h is an empty header for it, or nil.
+func (x *exchange) begin(c *conn, h http.Header) {
+	*x = exchange{ctx: requestContext{Context: c.ctx}}
 	x.body.c, x.body.ctx = c, &x.ctx
 	x.request = *x.request.WithContext(&x.ctx) // nobody else can give it one; the copy stays on the stack
-	x.request.Header, c.header = c.header, nil
-	return x
+	x.request.Header = h
 }
 
 // read reads the request's head, and leaves x as it is if that is not complete.
@@ -61,9 +71,6 @@ func (c *conn) answer(x *exchange) bool {
 	c.watch.end()
 	ctx.cancel(context.Canceled)
 	b.end() // nobody else reads from here on
-	if w.released {
-		c.keep(r.Header)
-	}
 	if !w.finish() {
 		return false
 	}
@@ -75,13 +82,19 @@ func (c *conn) answer(x *exchange) bool {
 	return c.state.CompareAndSwap(stateActive, stateIdle)
 }
 
-// keep takes a header that nobody needs any more for the next request.
-func (c *conn) keep(h http.Header) {
+// keep takes what an answered request leaves for the next one, if nobody needs it any more.
+func (c *conn) keep(x *exchange) {
 	const many = 16
-	if len(h) <= many { // a map does not shrink
-		clear(h)
-		c.header = h
+	if !c.resp.released {
+		return
 	}
+	h := x.request.Header
+	if len(h) > many {
+		h = nil // a map does not shrink
+	}
+	clear(h)
+	x.begin(c, h) // not when the next one comes, which may be long: it would hold what the last one did
+	c.spare = x
 }
 
 // maxRest is how much of a body that nobody wanted is read so that the connection can be kept.

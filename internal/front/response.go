@@ -57,8 +57,8 @@ func (w *response) Header() http.Header { return w.header }
 // their names. They must stay as they are until WriteHeader has returned.
 func (w *response) Lines(lines []head.Line) { w.lines = lines }
 
-// Release says that nobody will touch the Header of the request, the map, when the handler has returned: it may serve for the
-// next. Its values remain whose they are.
+// Release says that nobody will touch the request, its context, its body or its Header, the map, when the handler has returned: they may
+// serve for the next. What the context was asked to call must have been taken back; the values of headers remain whose they are.
 func (w *response) Release() { w.released = true }
 
 // SetReadDeadline bounds the reading of the body.

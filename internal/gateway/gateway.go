@@ -211,9 +211,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.serveOwn(out, r, own)
 	} else {
 		g.serve(x, r)
-	}
-	if out.front != nil && x.alone() {
-		out.front.Release()
+		if out.front != nil && x.alone() {
+			out.front.Release()
+		}
 	}
 	x.recycle() // not after a panic: who knows who holds a part of it
 }
@@ -263,7 +263,7 @@ type timed interface {
 type fronted interface {
 	// Lines takes an answer's headers as they came: no map is made of them, copied and gone through.
 	Lines(lines []upstream.Line)
-	// Release says that nobody touches the request's Header any more.
+	// Release says that nobody touches the request any more when the handler has returned.
 	Release()
 }
 

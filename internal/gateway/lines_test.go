@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice.dev/sluice/internal/assign"
 	"sluice.dev/sluice/internal/release"
+	"sluice.dev/sluice/internal/upstream"
 )
 
 // looked is a model that reads a header of its answers, so that they are made a map.
@@ -112,5 +115,55 @@ func TestHeadersOfOthers(t *testing.T) {
 		if want := strings.Contains(a, "First"); (got.header.Get("First") != "") != want || strings.Contains(a, "X: "+got.header.Get("X")) != strings.Contains(a, "X") {
 			t.Errorf("%q came as %v", a, got.header)
 		}
+	}
+}
+
+// Who was given the request beside its exchange may still hold it when the next one comes on the same connection.
+func TestAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec         *assign.Spec
+		method, body string
+		alone        bool
+	}{
+		"a request":         {credit(0, headerOnly), "POST", "{}", true},
+		"a mirrored one":    {credit(0, headerOnly, shadowed(release.Whole)), "POST", "{}", false},
+		"a hedged one":      {credit(0, headerOnly, func(m *assign.RouteSpec) { m.Arms[0].Spec.Hedge = release.Hedge{After: release.Duration(time.Minute)} }), "GET", "", false},
+		"a streamed body":   {credit(0, headerOnly), "POST", strings.Repeat("x", smallBody+1), false},
+		"a switched one":    {credit(0, headerOnly), "GET", "", false},
+		"the gateway's own": {credit(0, headerOnly), "GET", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.spec)
+			w.upstream("live", echo("v1"))
+			w.upstream("candidate", echo("v2"))
+			path := "/credit"
+			if strings.Contains(name, "own") {
+				path = "/-/sluice/healthz"
+			}
+			r := httptest.NewRequest(c.method, path, strings.NewReader(c.body))
+			r.Header.Set("X-User-Id", "u")
+			if strings.Contains(name, "switched") {
+				r.Header.Set("Connection", "Upgrade")
+				r.Header.Set("Upgrade", "echo")
+			}
+			out := &releasing{ResponseRecorder: httptest.NewRecorder()}
+			w.gateway.ServeHTTP(out, r)
+			if out.Code != 200 || out.released != c.alone {
+				t.Errorf("status %d, released %v", out.Code, out.released)
+			}
+		})
+	}
+}
+
+type releasing struct {
+	*httptest.ResponseRecorder
+	released bool
+}
+
+func (r *releasing) Release() { r.released = true }
+
+func (r *releasing) Lines(lines []upstream.Line) {
+	for _, l := range lines {
+		r.Header().Add(l.Name, l.Value)
 	}
 }

@@ -77,9 +77,9 @@ var exchanges = sync.Pool{New: func() any {
 	return x
 }}
 
-// alone says that nobody but the exchange was given the request.
+// alone says that nobody but the exchange was given the request, its context or its body: no copy, no hedge, no goroutine that streams.
 func (x *exchange) alone() bool {
-	return !x.shot && x.sent == nil && x.upgrade == ""
+	return !x.copied && !x.shot && x.sent == nil && x.upgrade == ""
 }
 
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.

@@ -92,7 +92,6 @@ func (x *exchange) mirror() bool {
 		g: x.g, w: &answer{grpc: x.w.grpc}, r: x.r.WithContext(x.g.copies.alive), p: x.p, m: x.m, hop: x.hop, own: x.own,
 		body: x.body, start: x.start, served: candidate, e: x.e, head: make(fields, 0, len(x.r.Header)+6),
 	}
-	c.r.Header = x.r.Header.Clone() // the connection may use the map for its next request
 	c.copyOf = x.e.Arm
 	c.follow()
 	c.drawn = c.draw()
