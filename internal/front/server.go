@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice.dev/sluice/internal/socket"
 )
 
 // Server serves an http.Server's handler. Its limits, error log and contexts are the http.Server's, which also
@@ -21,7 +23,7 @@ type Server struct {
 
 	http    *http.Server
 	over    *handover
-	hangups hangups
+	hangups socket.Hangups // of clients
 
 	closing atomic.Bool
 	mu      sync.Mutex
@@ -139,7 +141,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			timer.Reset(pause)
 		}
 	}
-	return errors.Join(err, <-ended, s.hangups.close())
+	return errors.Join(err, <-ended, s.hangups.Close())
 }
 
 // Close closes all listeners and connections at once, and ends the contexts of the requests under way.
@@ -152,7 +154,7 @@ func (s *Server) Close() error {
 		c.watch.gone() // the system tells nothing of what is closed on this side
 	}
 	s.mu.Unlock()
-	return errors.Join(err, s.http.Close(), s.hangups.close())
+	return errors.Join(err, s.http.Close(), s.hangups.Close())
 }
 
 func (s *Server) stopListening() error {

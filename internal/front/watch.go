@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"sluice.dev/sluice/internal/socket"
 )
 
 // watchAfter is how long a request may last before its client is watched. What is faster is over before a
@@ -78,7 +76,7 @@ func (w *watch) start() {
 		return
 	}
 	if w.id == 0 {
-		w.id = w.c.srv.hangups.watch(w.c.sock, w)
+		w.id = w.system()
 	}
 	switch {
 	case w.id == 0:
@@ -113,10 +111,19 @@ func (w *watch) flows() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.id == 0 {
-		w.id = w.c.srv.hangups.watch(w.c.sock, w)
+		w.id = w.system()
 	}
 	w.flow = w.id != 0 && !w.hung
 	return w.flow
+}
+
+// system asks the system to tell of the client's end, and returns the watch's id; 0: it can't.
+func (w *watch) system() uint64 {
+	if w.c.sock == nil {
+		return 0
+	}
+	id, _ := w.c.srv.hangups.Watch(w.c.sock, w) // closed, or the system watches too much already: a goroutine does it
+	return id
 }
 
 // ebbs ends what flows began, and says whether the client has hung up: what it sent before may still be unread.
@@ -145,7 +152,7 @@ func (w *watch) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.id != 0 {
-		w.c.srv.hangups.forget(w.c.sock, w.id)
+		w.c.srv.hangups.Forget(w.c.sock, w.id)
 		w.id = 0
 	}
 }
@@ -194,52 +201,4 @@ func (w *watch) gone() {
 	if w.request != nil {
 		w.request.cancel(context.Canceled)
 	}
-}
-
-// hangups is what the system tells of the server's clients. It is asked for once the first of them is watched, and
-// again if it could not be had.
-type hangups struct {
-	mu     sync.Mutex
-	from   *socket.Hangups // nil: none so far
-	closed bool
-}
-
-// watch returns the id of a watch; 0: there can be none.
-func (h *hangups) watch(s *socket.Socket, w socket.Watcher) uint64 {
-	if s == nil {
-		return 0
-	}
-	h.mu.Lock()
-	if h.from == nil && !h.closed {
-		h.from, _ = socket.NewHangups() // without it a goroutine watches
-	}
-	from := h.from
-	h.mu.Unlock()
-	if from == nil {
-		return 0
-	}
-	id, err := from.Watch(s, w)
-	if err != nil {
-		return 0 // closed, or the system watches too much already
-	}
-	return id
-}
-
-// forget ends a watch.
-func (h *hangups) forget(s *socket.Socket, id uint64) {
-	h.mu.Lock()
-	from := h.from
-	h.mu.Unlock()
-	from.Forget(s, id)
-}
-
-// close ends all watches, now and later.
-func (h *hangups) close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	if h.from == nil {
-		return nil
-	}
-	return h.from.Close()
 }

@@ -7,14 +7,11 @@ import "errors"
 // Hangups tells of peers that end their connections, where the system can. This one can't.
 type Hangups struct{}
 
-// NewHangups returns errors.ErrUnsupported.
-func NewHangups() (*Hangups, error) { return nil, errors.ErrUnsupported }
-
-// Close is never called.
+// Close does nothing.
 func (h *Hangups) Close() error { return nil }
 
-// Watch is never called.
+// Watch returns errors.ErrUnsupported.
 func (h *Hangups) Watch(*Socket, Watcher) (uint64, error) { return 0, errors.ErrUnsupported }
 
-// Forget is never called.
+// Forget does nothing.
 func (h *Hangups) Forget(*Socket, uint64) {}

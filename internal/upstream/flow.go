@@ -5,19 +5,12 @@ import (
 	"io"
 	"math"
 	"os"
-	"sync"
 
 	"sluice.dev/sluice/internal/socket"
 )
 
-// hangups tells streams that their server has ended the connection; nil where the system can't.
-var hangups = sync.OnceValue(func() *socket.Hangups {
-	h, err := socket.NewHangups()
-	if err != nil {
-		return nil
-	}
-	return h
-})
+// hangups tells streams that their server has ended the connection, where the system can.
+var hangups socket.Hangups
 
 // flow hands the pieces of a body on. That of a stream over a socket is one step of package socket, from piece to piece: no
 // read is tried before there is something.
@@ -37,30 +30,26 @@ func (b *body) flows() {
 	if !b.chunked || b.ended || b.c.sock == nil || b.c.host.tls != nil {
 		return
 	}
-	watch := hangups()
-	if watch == nil {
-		return
-	}
 	b.flow.reading = true
 	defer func() { b.flow.reading = false }() // if f panics, too
 	if b.take() {
-		b.watched(watch)
+		b.watched()
 	}
 }
 
 // watched goes on with what has not come yet.
-func (b *body) watched(watch *socket.Hangups) {
+func (b *body) watched() {
 	b.c.flows(true)
 	defer func() {
 		if b.c.flows(false) {
 			b.c.arm() // what the server has said before is read to its end
 		}
 	}()
-	id, err := watch.Watch(b.c.sock, b.c)
-	if err != nil { // no memory of the system is left, say: it is read without
+	id, err := hangups.Watch(b.c.sock, b.c)
+	if err != nil { // the system can't, or not now: it is read without
 		return
 	}
-	defer watch.Forget(b.c.sock, id)
+	defer hangups.Forget(b.c.sock, id)
 	b.limit()
 	b.stream()
 }
