@@ -173,8 +173,8 @@ func exchangeOnce(c net.Conn, r *bufio.Reader, req []byte) error {
 	return err
 }
 
-// paced asks at a fixed rate, whatever the answers take: a client that is late does not wait for its next turn, and the time counts
-// from when the request was due.
+// paced asks at a fixed rate, whatever the answers take: a client that is late does not wait for its next turn. The time counts from
+// when the request is sent, so that it is the proxy's and not that of the timer that woke the client.
 func (l *load) paced(ctx context.Context, i int) error {
 	c, err := net.Dial("tcp", l.to)
 	if err != nil {
