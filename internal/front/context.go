@@ -61,19 +61,24 @@ func (r *requestContext) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-func (r *requestContext) cancel(err error) {
+// cancel ends the context. alone says that nobody looks at it any more: it had not ended before, and all that it was asked to call
+// was taken back.
+func (r *requestContext) cancel(err error) (alone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
-		return
+		return false
 	}
 	r.err = err
 	if r.done != nil {
 		close(r.done)
 	}
+	alone = true
 	for _, f := range r.after {
 		if f != nil {
+			alone = false
 			go f()
 		}
 	}
+	return alone
 }

@@ -1,12 +1,14 @@
 package front
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"reflect"
 	"sync"
 	"testing"
+	"time"
 
 	"sluice.dev/sluice/internal/head"
 )
@@ -119,5 +121,49 @@ func TestRelease(t *testing.T) {
 	want := []http.Header{{"A": {"3"}}, {"B": {"4"}}, {"B": {"6"}}}
 	if !reflect.DeepEqual(kept, want) {
 		t.Errorf("kept %v, not %v", kept, want)
+	}
+}
+
+// Whoever was told of a context's end, or is still to be told, may look at it later: the next request has one of its own.
+func TestReleaseOfAContext(t *testing.T) {
+	nobody := func(context.Context) {}
+	for name, c := range map[string]struct {
+		asks   func(ctx context.Context)
+		reused bool
+	}{
+		"nobody asks": {nobody, true},
+		"taken back":  {func(ctx context.Context) { context.AfterFunc(ctx, func() {})() }, true},
+		"a child ends": {func(ctx context.Context) {
+			_, cancel := context.WithCancel(ctx)
+			cancel()
+		}, true},
+		"to be called": {func(ctx context.Context) { context.AfterFunc(ctx, func() {}) }, false},
+		"a child lives": {func(ctx context.Context) {
+			_, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Minute, cancel)
+		}, false},
+		"it has ended": {func(ctx context.Context) { ctx.(*requestContext).cancel(context.Canceled) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asks := []func(context.Context){nobody, c.asks, nobody}
+			seen := make(chan *http.Request, len(asks))
+			r := onSockets(t, config(func(w http.ResponseWriter, r *http.Request) {
+				asks[len(seen)](r.Context())
+				seen <- r
+				w.(*response).Release()
+			}))
+			u := r.dial()
+			for range asks {
+				u.send(plainGet)
+				u.gets("")
+			}
+			first, second, third := <-seen, <-seen, <-seen
+			if first != second || (second == third) != c.reused {
+				t.Errorf("the first request is the second: %v, the second the third: %v", first == second, second == third)
+			}
+			if third != second && second.Context().Err() == nil {
+				t.Error("the context of a request that is over lives")
+			}
+		})
 	}
 }

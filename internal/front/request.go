@@ -51,8 +51,10 @@ func (c *conn) answer(x *exchange) bool {
 	r, ctx, b, w := &x.request, &x.ctx, &x.body, &c.resp
 	c.in.drop(x.size)
 	c.used, c.posted, c.swept = true, r.Method == http.MethodPost, 0
+	unheld := func() bool { return true }
 	if c.ends {
-		defer context.AfterFunc(c.ctx, func() { ctx.cancel(c.ctx.Err()) })()
+		unheld = context.AfterFunc(c.ctx, func() { ctx.cancel(c.ctx.Err()) })
+		defer unheld()
 	}
 	r.RemoteAddr = c.remote
 	b.left, b.by = r.ContentLength, fromNow(c.srv.http.ReadTimeout)
@@ -69,7 +71,9 @@ func (c *conn) answer(x *exchange) bool {
 	}()
 	c.srv.http.Handler.ServeHTTP(w, r)
 	c.watch.end()
-	ctx.cancel(context.Canceled)
+	if !ctx.cancel(context.Canceled) || !unheld() {
+		w.released = false // who was told of its end may still look at it
+	}
 	b.end() // nobody else reads from here on
 	if !w.finish() {
 		return false

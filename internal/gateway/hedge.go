@@ -30,8 +30,8 @@ type shot struct {
 // which there is a head counts, unless it is a failure and the other may still be better; the other
 // request is cancelled. The exposure is one, and its time runs from the first request.
 func (x *exchange) hedged(s *sending) (*http.Response, error) {
-	x.shot = true
-	answers := make(chan *shot, 2)
+	x.shared = true
+	g, answers := x.g, make(chan *shot, 2) // a shot may be late, and x serve another request
 	fire := func() *shot {
 		t := &shot{s: &sending{}}
 		*t.s = *s
@@ -42,8 +42,8 @@ func (x *exchange) hedged(s *sending) (*http.Response, error) {
 			t.s.body.retain()
 		}
 		go func() {
-			t.resp, t.err = t.s.send(x.g) //nolint:bodyclose // the outcome, or drop, closes it
-			t.s.body.release()            // what is sent in memory is sent when the head is there, or the connection is closed
+			t.resp, t.err = t.s.send(g) //nolint:bodyclose // the outcome, or drop, closes it
+			t.s.body.release()          // what is sent in memory is sent when the head is there, or the connection is closed
 			answers <- t
 		}()
 		return t

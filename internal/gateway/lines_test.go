@@ -128,6 +128,7 @@ func TestAlone(t *testing.T) {
 		"a request":         {credit(0, headerOnly), "POST", "{}", true},
 		"a mirrored one":    {credit(0, headerOnly, shadowed(release.Whole)), "POST", "{}", false},
 		"a hedged one":      {credit(0, headerOnly, func(m *assign.RouteSpec) { m.Arms[0].Spec.Hedge = release.Hedge{After: release.Duration(time.Minute)} }), "GET", "", false},
+		"one by net/http":   {credit(0, headerOnly, func(m *assign.RouteSpec) { m.Arms[0].Spec.Protocol = release.ProtocolH2C }), "POST", "{}", false},
 		"a streamed body":   {credit(0, headerOnly), "POST", strings.Repeat("x", smallBody+1), false},
 		"a switched one":    {credit(0, headerOnly), "GET", "", false},
 		"the gateway's own": {credit(0, headerOnly), "GET", "", false},
@@ -140,16 +141,18 @@ func TestAlone(t *testing.T) {
 			if strings.Contains(name, "own") {
 				path = "/-/sluice/healthz"
 			}
-			r := httptest.NewRequest(c.method, path, strings.NewReader(c.body))
-			r.Header.Set("X-User-Id", "u")
-			if strings.Contains(name, "switched") {
-				r.Header.Set("Connection", "Upgrade")
-				r.Header.Set("Upgrade", "echo")
-			}
-			out := &releasing{ResponseRecorder: httptest.NewRecorder()}
-			w.gateway.ServeHTTP(out, r)
-			if out.Code != 200 || out.released != c.alone {
-				t.Errorf("status %d, released %v", out.Code, out.released)
+			for dialed := range 2 { // the first request dials, and who dials may hold its context
+				r := httptest.NewRequest(c.method, path, strings.NewReader(c.body))
+				r.Header.Set("X-User-Id", "u")
+				if strings.Contains(name, "switched") {
+					r.Header.Set("Connection", "Upgrade")
+					r.Header.Set("Upgrade", "echo")
+				}
+				out := &releasing{ResponseRecorder: httptest.NewRecorder()}
+				w.gateway.ServeHTTP(out, r)
+				if out.Code != 200 || out.released != (c.alone && dialed == 1) {
+					t.Errorf("request %d: status %d, released %v", dialed, out.Code, out.released)
+				}
 			}
 		})
 	}

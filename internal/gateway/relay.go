@@ -170,6 +170,7 @@ func (x *exchange) send(o *outcome, v *version) (*http.Response, error) {
 		}
 		var resp *http.Response
 		var err error
+		x.shared = x.shared || !s.direct()
 		if v.hedge.After > 0 && s.hedgeable() {
 			resp, err = x.hedged(s)
 		} else {
@@ -283,7 +284,7 @@ func (o *outcome) status() uint16 {
 // deliver gives the client the answer, or the gateway's error in its place.
 func (x *exchange) deliver(try *outcome) (cut bool) {
 	x.e.Fault, x.e.Status = try.fault, try.status()
-	if try.resp == nil || try.resp.Header != nil { // else it goes with the others
+	if try.resp == nil || try.resp.Header != nil || x.sending.reply == nil { // else it goes with the others
 		x.stamp(x.w.Header())
 	}
 	if x.r.ProtoMajor == 1 && x.sent != nil && !x.sent.finished() {
@@ -390,7 +391,7 @@ func (x *exchange) lists() bool {
 
 // pass gives the client the answer's headers, none of which is the gateway's own: the stamp stays.
 func (x *exchange) pass(resp *http.Response, h http.Header) {
-	if resp.Header == nil {
+	if resp.Header == nil && x.sending.reply != nil {
 		if kept, ok := passable(x.reply.Head.Lines, h); ok {
 			lines := x.stamped(kept)
 			x.reply.Head.Lines = lines // it may have grown

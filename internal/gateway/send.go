@@ -46,7 +46,7 @@ func (s *sending) send(g *Gateway) (*http.Response, error) {
 	v := s.v
 	var resp *http.Response
 	var err error
-	if v.h1 != nil && (!s.grpc || v.protocol != release.ProtocolAuto) {
+	if s.direct() {
 		resp, err = s.byH1(begun)
 	} else {
 		resp, err = s.byTransport(g, begun)
@@ -68,6 +68,12 @@ func (s *sending) send(g *Gateway) (*http.Response, error) {
 
 // readBy is an answer's body whose next piece can be given a time limit; the zero time lifts it.
 type readBy interface{ ReadBy(t time.Time) }
+
+// direct says that it is sent by the gateway's own client, which holds nothing of the request when that is over, unless it dialed.
+// net/http goes on dialing, and asks the request's context for values.
+func (s *sending) direct() bool {
+	return s.v.h1 != nil && (!s.grpc || s.v.protocol != release.ProtocolAuto)
+}
 
 // byH1 asks over a connection of the gateway's own client.
 func (s *sending) byH1(begun time.Time) (*http.Response, error) {

@@ -36,7 +36,7 @@ type exchange struct {
 	unit   string
 	count  bool // e is recorded
 	copied bool // a mirrored copy is wanted
-	shot   bool // it was hedged
+	shared bool // it was hedged, or sent by net/http: who carries it may hold it for longer than it lasts
 	served int  // the arm that answers
 	probe  bool // the breaker let this one through to try
 	divert diversion
@@ -77,9 +77,10 @@ var exchanges = sync.Pool{New: func() any {
 	return x
 }}
 
-// alone says that nobody but the exchange was given the request, its context or its body: no copy, no hedge, no goroutine that streams.
+// alone says that nobody but the exchange was given the request, its context or its body: no copy, no hedge, no goroutine that streams
+// or dials.
 func (x *exchange) alone() bool {
-	return !x.copied && !x.shot && x.sent == nil && x.upgrade == ""
+	return !x.copied && !x.shared && x.waited == 0 && x.sent == nil && x.upgrade == ""
 }
 
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
