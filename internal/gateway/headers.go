@@ -308,11 +308,12 @@ func passable(lines []upstream.Line, dst http.Header) (kept []upstream.Line, ok 
 	return kept, true
 }
 
-// headerOf makes a header of lines.
+// headerOf makes a header of lines, which keeps nothing of their memory: trailers are written when the exchange is over.
 func headerOf(lines []upstream.Line) http.Header {
 	h := make(http.Header, len(lines))
 	for _, l := range lines {
-		h[l.Name] = append(h[l.Name], l.Value)
+		name := strings.Clone(l.Name)
+		h[name] = append(h[name], strings.Clone(l.Value))
 	}
 	return h
 }

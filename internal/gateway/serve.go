@@ -86,10 +86,8 @@ func (x *exchange) alone() bool {
 // recycle gives an exchange back. Nobody may hold any part of it afterwards.
 func (x *exchange) recycle() {
 	clear(x.head[:cap(x.head)]) // of a longer try before, too
-	lines := x.reply.Head.Lines
-	clear(lines[:cap(lines)])
-	*x = exchange{head: x.head[:0], inform: x.inform, piece: x.piece}
-	x.reply.Head.Lines = lines[:0]
+	*x = exchange{head: x.head[:0], reply: x.reply, inform: x.inform, piece: x.piece}
+	x.reply.Forget()
 	exchanges.Put(x)
 }
 

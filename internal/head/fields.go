@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -232,31 +233,29 @@ func is(b []byte, small string) bool {
 	return true
 }
 
-// spell returns the head as a string, its names in their canonical form, which is as long as any.
-func (f *fields) spell(b []byte) string {
-	if !f.odd {
-		return string(b)
+// spell returns the head as a string, its names in their canonical form, which is as long as any. The string lies in room, which
+// grows for it; nil: in memory of its own.
+func (f *fields) spell(b []byte, room *[]byte) string {
+	if room == nil {
+		room = new([]byte)
 	}
-	var s strings.Builder
-	s.Grow(len(b))
-	from := 0
-	for _, h := range f.all() {
-		s.Write(b[from:h.name])
-		canonical(&s, b[h.name:h.colon])
-		from = int(h.colon)
+	s := append((*room)[:0], b...)
+	if f.odd {
+		for _, h := range f.all() {
+			canonical(s[h.name:h.colon])
+		}
 	}
-	s.Write(b[from:])
-	return s.String()
+	*room = s
+	return unsafe.String(unsafe.SliceData(s), len(s))
 }
 
-// canonical writes a name of token bytes as textproto.CanonicalMIMEHeaderKey has it.
-func canonical(s *strings.Builder, name []byte) {
+// canonical makes a name of token bytes what textproto.CanonicalMIMEHeaderKey does.
+func canonical(name []byte) {
 	wrong := lower
-	for _, c := range name {
+	for i, c := range name {
 		if classes[c]&wrong != 0 {
-			c ^= 'a' - 'A'
+			name[i] ^= 'a' - 'A'
 		}
-		s.WriteByte(c)
 		wrong = upper
 		if c == '-' {
 			wrong = lower

@@ -33,7 +33,7 @@ func (f *fields) request(b []byte, r *http.Request, u *url.URL) (size int, v Ver
 	if f.count[hostKind] != 1 || f.count[length] > 1 || f.count[coding] > 0 {
 		return 0, Unusual
 	}
-	s := f.spell(b[:size])
+	s := f.spell(b[:size], nil)
 	if r.Host = f.host(s); !validHost(r.Host) {
 		return 0, Unusual
 	}

@@ -4,10 +4,12 @@ import "net/http"
 
 const version = "HTTP/1.1"
 
-// Answer is memory for an answer's head, which may be used again when nobody needs that any more. Its zero value is ready.
+// Answer is memory for an answer's head, which may be used again when nobody needs that any more: its strings lie in it. Its zero
+// value is ready.
 type Answer struct {
 	Lines []Line // the headers, in the order in which they came
 
+	text   []byte
 	resp   http.Response
 	coding [1]string
 }
@@ -15,13 +17,20 @@ type Answer struct {
 // Line is a header as it came, but for its name, which is in its canonical form.
 type Line struct{ Name, Value string }
 
+// Forget lets go of what the answer held, but for memory.
+func (a *Answer) Forget() {
+	lines := a.Lines[:cap(a.Lines)]
+	clear(lines)
+	*a = Answer{Lines: lines[:0], text: a.text[:0]}
+}
+
 // Response reads the head of an answer at the beginning of b. If it is Plain, size is how many bytes it has, and
 // resp is what http.ReadResponse makes of it for the request asked (of which it looks at the method alone; nil: GET),
 // but for the Body, which is nil. The caller finds that by what resp says: none for HEAD, 204 and 304, else chunks if
 // resp.ContentLength is -1, else that many bytes.
 //
-// If into is not nil, resp lies there, and so do the headers, as Lines; resp.Header is nil then. An answer that is not Plain leaves it
-// as it is.
+// If into is not nil, resp lies there with all its strings, and so do the headers, as Lines; resp.Header is nil then. An answer that is
+// not Plain leaves it as it is.
 //
 // Unusual are, beside what leaves doubt, statuses below 200 and above 599, and bodies that end with the connection.
 func Response(b []byte, asked *http.Request, into *Answer) (resp *http.Response, size int, v Verdict) {
@@ -44,11 +53,13 @@ func (f *fields) response(b []byte, asked *http.Request, into *Answer) (resp *ht
 	if f.count[length]+f.count[coding] > 1 || f.count[coding] > 0 && bodiless || f.count[length]+f.count[coding] == 0 && !bodiless {
 		return nil, 0, Unusual
 	}
-	s := f.spell(b[:size])
-	a := into
-	if a == nil {
+	a, text := into, (*[]byte)(nil)
+	if a != nil {
+		text = &a.text
+	} else {
 		a = &Answer{}
 	}
+	s := f.spell(b[:size], text)
 	resp = &a.resp
 	*resp = http.Response{
 		Status: s[len(version)+1 : start-2], StatusCode: status,

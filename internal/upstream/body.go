@@ -45,9 +45,11 @@ func (c *conn) begin(r *Request, resp *http.Response) {
 			_ = c.net.SetWriteDeadline(r.Until)
 		}
 	}
-	b := &body{}
+	var b *body
 	if r.Answer != nil {
-		b = &r.Answer.body // not the connection's: its owner may close it again when that already serves another
+		b = &r.Answer.body
+	} else {
+		b = new(body) // not the connection's: its owner may close it again when that already serves another
 	}
 	*b = body{c: c, from: resp.Body, resp: resp, until: r.Until, between: r.Between, reusable: !resp.Close}
 	switch {

@@ -112,12 +112,18 @@ type Field struct {
 // Line is a header of an answer, as it came; its name is in its canonical form.
 type Line = head.Line
 
-// Answer is memory for an answer. It may be used for another when the answer's body has been closed, or its end been read, and nobody
-// touches it any more. Its zero value is ready.
+// Answer is memory for an answer: its head, the strings in that, and its body. It may be used for another when the body has been closed,
+// or its end been read, and nobody touches any of it any more. Its zero value is ready.
 type Answer struct {
 	Head head.Answer
 
 	body body
+}
+
+// Forget lets go of what the answer held, but for memory.
+func (a *Answer) Forget() {
+	a.Head.Forget()
+	a.body = body{}
 }
 
 // Host returns the host of an address with scheme http or https.
