@@ -67,7 +67,7 @@ var arrows = map[string]struct {
 	"internal/demo":               {"examples/credit examples/credit/server examples/diagnosis examples/diagnosis/server examples/images examples/images/server examples/llm examples/llm/server examples/web internal/api internal/app internal/demo/credittraffic internal/release internal/rollout internal/suite", "runs the examples against a whole server"},
 	"internal/cli":                {"internal/api internal/app internal/capture internal/compare internal/demo internal/judge internal/onecore internal/release internal/resident internal/rollout internal/simulate internal/stats internal/suite", "a client of the API; starts servers and demos; stat, simulate and compare need no server"},
 	"cmd/sluice":                  {"internal/cli", "one line"},
-	"bench/gateway":               {"internal/ingest internal/natsstore internal/release internal/store", "measures the gateway beside other proxies, and the record ring before its store"},
+	"bench/gateway":               {"internal/ingest internal/natsstore internal/release internal/socket internal/store", "measures the gateway beside other proxies, and the record ring before its store"},
 	"bench/evidence":              {"internal/judge internal/release internal/stats internal/tally", "measures the core, beside the rules of others"},
 
 	"examples/credit":                        {"examples/credit/scoring", "data of the example"},

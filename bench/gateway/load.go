@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -131,46 +130,21 @@ func (l *load) closedLoop(ctx context.Context, _ int) error {
 	defer stop()
 	req := request("/credit", anyUser, requestBody)
 	at := bytes.Index(req, []byte(anyUser))
-	r := bufio.NewReaderSize(c, 8<<10)
-	for ctx.Err() == nil {
+	next := func() error {
 		setUser(req, at, users.Add(1))
-		if err := exchangeOnce(c, r, req); err != nil {
-			return err
-		}
-		l.requests.Add(1)
-	}
-	return nil
-}
-
-// exchangeOnce sends a request and reads an answer with a Content-Length.
-func exchangeOnce(c net.Conn, r *bufio.Reader, req []byte) error {
-	if _, err := c.Write(req); err != nil {
+		_, err := c.Write(req)
 		return err
 	}
-	length := -1
-	for first := true; ; first = false {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		line = bytes.TrimRight(line, "\r\n")
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
-			return fmt.Errorf("answer %q", line)
-		}
-		if len(line) == 0 {
-			break
-		}
-		if len(line) > 15 && bytes.EqualFold(line[:15], []byte("content-length:")) {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(line[15:]))); err != nil {
-				return err
-			}
-		}
+	if err := next(); err != nil {
+		return err
 	}
-	if length != answerSize {
-		return fmt.Errorf("an answer of %d bytes", length)
-	}
-	_, err := r.Discard(length)
-	return err
+	return newMessages(c).each(func(m message) (bool, error) {
+		if err := good(m); err != nil {
+			return false, err
+		}
+		l.requests.Add(1)
+		return true, next()
+	})
 }
 
 // paced asks at a fixed rate, whatever the answers take: a client that is late does not wait for its next turn. The time counts from
@@ -183,7 +157,7 @@ func (l *load) paced(ctx context.Context, i int) error {
 	defer func() { _ = c.Close() }()
 	req := request("/credit", anyUser, requestBody)
 	at := bytes.Index(req, []byte(anyUser))
-	r := bufio.NewReaderSize(c, 8<<10)
+	in := newMessages(c)
 	gap := time.Duration(l.clients) * time.Second / time.Duration(l.rate)
 	due := time.Now().Add(gap * time.Duration(i) / time.Duration(l.clients))
 	var took []time.Duration
@@ -193,7 +167,7 @@ func (l *load) paced(ctx context.Context, i int) error {
 		}
 		begun := time.Now()
 		setUser(req, at, users.Add(1))
-		if err := exchangeOnce(c, r, req); err != nil {
+		if err := in.ask(c, req); err != nil {
 			return err
 		}
 		took = append(took, time.Since(begun))
@@ -213,7 +187,7 @@ func (l *load) idling(ctx context.Context, _ int) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	if err := exchangeOnce(c, bufio.NewReaderSize(c, 4<<10), request("/credit", "u", requestBody)); err != nil {
+	if err := newMessages(c).ask(c, request("/credit", "u", requestBody)); err != nil {
 		return err
 	}
 	l.requests.Add(1)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -37,48 +36,22 @@ var (
 
 func serveConn(c net.Conn) {
 	defer func() { _ = c.Close() }()
-	r := bufio.NewReaderSize(c, 8<<10)
-	for {
-		path, length, err := readHead(r)
-		if err != nil {
-			return
+	var query string
+	serve := func(m message) (more bool, err error) {
+		parts := bytes.SplitN(m.line, []byte(" "), 3)
+		if len(parts) != 3 {
+			return false, fmt.Errorf("bad request line %q", m.line)
 		}
-		if _, err := r.Discard(length); err != nil {
-			return
+		if _, q, ok := bytes.Cut(parts[1], []byte("?events=")); ok {
+			query = string(q)
+			return false, nil
 		}
-		if _, query, ok := strings.Cut(path, "?events="); ok {
-			if err := streamEvents(c, query); err != nil {
-				return
-			}
-			continue
-		}
-		if _, err := c.Write(answer); err != nil {
-			return
-		}
+		_, err = c.Write(answer)
+		return err == nil, err
 	}
-}
-
-// readHead reads a request's head and returns its target and the length of its body.
-func readHead(r *bufio.Reader) (target string, length int, err error) {
-	for first := true; ; first = false {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return "", 0, err
-		}
-		line = bytes.TrimRight(line, "\r\n")
-		switch {
-		case first:
-			parts := bytes.SplitN(line, []byte(" "), 3)
-			if len(parts) != 3 {
-				return "", 0, fmt.Errorf("bad request line %q", line)
-			}
-			target = string(parts[1])
-		case len(line) == 0:
-			return target, length, nil
-		case len(line) > 15 && bytes.EqualFold(line[:15], []byte("content-length:")):
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(line[15:]))); err != nil {
-				return "", 0, err
-			}
+	for in := newMessages(c); in.each(serve) == nil; {
+		if err := streamEvents(c, query); err != nil {
+			return
 		}
 	}
 }
