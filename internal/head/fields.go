@@ -239,13 +239,13 @@ func (f *fields) spell(b []byte, room *[]byte) string {
 	if room == nil {
 		room = new([]byte)
 	}
-	s := append((*room)[:0], b...)
+	*room = append((*room)[:0], b...)
+	s := *room
 	if f.odd {
 		for _, h := range f.all() {
 			canonical(s[h.name:h.colon])
 		}
 	}
-	*room = s
 	return unsafe.String(unsafe.SliceData(s), len(s))
 }
 
