@@ -14,8 +14,9 @@ const rest = 20 * time.Millisecond
 // Spare is a second thread for a process on one core. Make one per process. Safe for concurrent use.
 type Spare struct {
 	mu    sync.Mutex
-	waits int         // that are under way
-	timer *time.Timer // takes the thread away; nil: there is none
+	waits int // that are under way
+	there bool
+	timer *time.Timer // takes the thread away; nil: there was none yet
 
 	get  func() int
 	set  func(n int)
@@ -43,12 +44,12 @@ func (s *Spare) Wait() (done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waits++
-	if s.timer == nil && s.get() == 1 {
-		s.set(2)
-		s.timer = time.AfterFunc(time.Hour, s.lower)
-	}
 	if s.timer != nil {
 		s.timer.Stop()
+	}
+	if !s.there && s.get() == 1 {
+		s.set(2)
+		s.there = true
 	}
 	return s.done
 }
@@ -56,8 +57,8 @@ func (s *Spare) Wait() (done func()) {
 func (s *Spare) done() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waits--; s.waits == 0 && s.timer != nil {
-		s.timer.Reset(rest)
+	if s.waits--; s.waits == 0 && s.there {
+		s.timer = time.AfterFunc(rest, s.lower)
 	}
 }
 
@@ -65,8 +66,8 @@ func (s *Spare) done() {
 func (s *Spare) lower() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waits == 0 && s.timer != nil {
-		s.timer = nil
+	if s.waits == 0 && s.there {
+		s.there = false
 		s.back()
 	}
 }

@@ -154,5 +154,5 @@ func TestRuntime(t *testing.T) {
 func (s *Spare) raised() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.timer != nil
+	return s.there
 }
