@@ -175,9 +175,6 @@ func (p headerPolicy) outgoing(h *fields, own *values, r *http.Request, v *versi
 // drops says that a header of a client goes no further, whatever else it sends.
 func (p headerPolicy) drops(name string) bool {
 	switch name {
-	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
-		"Te", "Trailer", "Transfer-Encoding", "Upgrade": // = hopByHop
-		return true
 	case "Host":
 		return true
 	case "Expect": // the gateway has answered it by reading the body
@@ -191,7 +188,7 @@ func (p headerPolicy) drops(name string) bool {
 	case "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
 		return !p.trustForwarded // forwarded says it anew
 	}
-	return strings.HasPrefix(name, ownPrefix)
+	return noFurther(name)
 }
 
 // namedBy says that a header concerns one connection only because Connection names it.
@@ -266,7 +263,7 @@ func answerHeaders(dst, src http.Header) {
 		dropHopByHop(src)
 	}
 	for name, values := range src {
-		if !answerDrops(name) {
+		if !noFurther(name) {
 			dst[name] = values
 		}
 	}
@@ -275,8 +272,9 @@ func answerHeaders(dst, src http.Header) {
 	}
 }
 
-// answerDrops says that a header of an upstream goes no further.
-func answerDrops(name string) bool {
+// noFurther says that a header goes no further, be it a client's or an upstream's: it concerns one connection, or only the gateway may say
+// it.
+func noFurther(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
 		"Te", "Trailer", "Transfer-Encoding", "Upgrade": // = hopByHop
@@ -298,7 +296,7 @@ func passable(lines []upstream.Line, dst http.Header) (kept []upstream.Line, ok 
 	}
 	kept = lines[:0]
 	for i := range lines {
-		if !answerDrops(lines[i].Name) {
+		if !noFurther(lines[i].Name) {
 			kept = append(kept, lines[i])
 		}
 	}

@@ -284,7 +284,7 @@ func (o *outcome) status() uint16 {
 // deliver gives the client the answer, or the gateway's error in its place.
 func (x *exchange) deliver(try *outcome) (cut bool) {
 	x.e.Fault, x.e.Status = try.fault, try.status()
-	if try.resp == nil || try.resp.Header != nil || x.sending.reply == nil { // else it goes with the others
+	if try.resp == nil || !x.listed(try.resp) { // else it goes with the others
 		x.stamp(x.w.Header())
 	}
 	if x.r.ProtoMajor == 1 && x.sent != nil && !x.sent.finished() {
@@ -308,16 +308,13 @@ func (x *exchange) deliver(try *outcome) (cut bool) {
 
 // stamp says to the client which exposure this is.
 func (x *exchange) stamp(h http.Header) {
-	if x.g.opts.Expose {
-		h[HeaderVersion] = []string{x.m.arms[x.served].version.name}
-		h[HeaderArm] = []string{strconv.Itoa(int(x.e.Arm))}
-	}
-	if x.count {
-		h[HeaderID] = x.values.one(strings.Clone(x.exposureToken()))
+	var room [3]upstream.Line
+	for _, l := range x.stamped(room[:0]) {
+		h[l.Name] = x.values.one(strings.Clone(l.Value))
 	}
 }
 
-// stamped is stamp for an answer's headers as they come. What it adds is valid as long as the exchange.
+// stamped appends the stamp to an answer's headers as they come. What it adds is valid as long as the exchange.
 func (x *exchange) stamped(lines []upstream.Line) []upstream.Line {
 	if x.g.opts.Expose {
 		lines = append(lines, upstream.Line{Name: HeaderVersion, Value: x.m.arms[x.served].version.name},
@@ -389,9 +386,14 @@ func (x *exchange) lists() bool {
 	return x.w.front != nil && !x.drawn && !x.w.grpc && x.upgrade == "" && !x.m.signals.header
 }
 
+// listed says that the headers of an answer are lines, in the exchange's memory.
+func (x *exchange) listed(resp *http.Response) bool {
+	return resp.Header == nil && x.sending.reply != nil
+}
+
 // pass gives the client the answer's headers, none of which is the gateway's own: the stamp stays.
 func (x *exchange) pass(resp *http.Response, h http.Header) {
-	if resp.Header == nil && x.sending.reply != nil {
+	if x.listed(resp) {
 		if kept, ok := passable(x.reply.Head.Lines, h); ok {
 			lines := x.stamped(kept)
 			x.reply.Head.Lines = lines // it may have grown
