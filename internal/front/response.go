@@ -35,10 +35,10 @@ type response struct {
 	close   bool
 	err     error // of the connection
 	pending []byte
+	trailer []string    // announced
 	lines   []head.Line // further headers
 
-	released bool     // nobody needs the request's header any more
-	trailer  []string // announced
+	released bool // nobody needs the request any more
 }
 
 func (w *response) begin(r *http.Request, b *body, closing bool) {

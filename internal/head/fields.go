@@ -233,21 +233,19 @@ func is(b []byte, small string) bool {
 	return true
 }
 
-// spell returns the head as a string, its names in their canonical form, which is as long as any. The string lies in room, which
-// grows for it; nil: in memory of its own.
-func (f *fields) spell(b []byte, room *[]byte) string {
-	if room == nil {
-		room = new([]byte)
-	}
-	*room = append((*room)[:0], b...)
-	s := *room
+// spell writes the head to memory, which grows for it, its names in their canonical form, which is as long as any.
+func (f *fields) spell(memory, b []byte) []byte {
+	memory = append(memory[:0], b...)
 	if f.odd {
 		for _, h := range f.all() {
-			canonical(s[h.name:h.colon])
+			canonical(memory[h.name:h.colon])
 		}
 	}
-	return unsafe.String(unsafe.SliceData(s), len(s))
+	return memory
 }
+
+// view is b as a string, which lasts as long as b does not change.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // canonical makes a name of token bytes what textproto.CanonicalMIMEHeaderKey does.
 func canonical(name []byte) {
@@ -263,8 +261,8 @@ func canonical(name []byte) {
 	}
 }
 
-// header makes the header of a spelled head, without those of some kinds, in a map that is empty or nil. As with textproto, all first values stand
-// in one array, and who appends to one does not write into the next.
+// header makes the header of a spelled head, without those of some kinds, in a map that is empty or nil. As with textproto, all
+// first values stand in one array, and who appends to one does not write into the next.
 func (f *fields) header(header http.Header, spelled string, drop uint8) http.Header {
 	n := f.n
 	for k, count := range f.count {

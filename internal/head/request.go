@@ -7,10 +7,10 @@ import (
 )
 
 // Request reads the head of a request at the beginning of b. If it is Plain, size is how many bytes it has, closing
-// says that the client wants no further request served, and r, which must be zero but for its context and, if it is empty, its Header, is what
-// http.ReadRequest makes of it, but for the Body, which is nil: the caller finds r.ContentLength bytes behind the
-// head. u, which must be zero, is r.URL then. A head that is Partial leaves r and u as they are; after one that is
-// Unusual they may hold anything.
+// says that the client wants no further request served, and r, which must be zero but for its context and an empty
+// Header, is what http.ReadRequest makes of it, but for the Body, which is nil: the caller finds r.ContentLength bytes
+// behind the head. u, which must be zero, is r.URL then. A head that is Partial leaves r and u as they are; after one
+// that is Unusual they may hold anything.
 //
 // Unusual are, beside what leaves doubt, chunks, Expect and Upgrade, targets that are no path, and anything but one
 // well-formed Host.
@@ -33,7 +33,7 @@ func (f *fields) request(b []byte, r *http.Request, u *url.URL) (size int, v Ver
 	if f.count[hostKind] != 1 || f.count[length] > 1 || f.count[coding] > 0 {
 		return 0, Unusual
 	}
-	s := f.spell(b[:size], nil)
+	s := view(f.spell(nil, b[:size]))
 	if r.Host = f.host(s); !validHost(r.Host) {
 		return 0, Unusual
 	}

@@ -53,13 +53,12 @@ func (f *fields) response(b []byte, asked *http.Request, into *Answer) (resp *ht
 	if f.count[length]+f.count[coding] > 1 || f.count[coding] > 0 && bodiless || f.count[length]+f.count[coding] == 0 && !bodiless {
 		return nil, 0, Unusual
 	}
-	a, text := into, (*[]byte)(nil)
-	if a != nil {
-		text = &a.text
-	} else {
+	a := into
+	if a == nil {
 		a = &Answer{}
 	}
-	s := f.spell(b[:size], text)
+	a.text = f.spell(a.text, b[:size])
+	s := view(a.text)
 	resp = &a.resp
 	*resp = http.Response{
 		Status: s[len(version)+1 : start-2], StatusCode: status,
